@@ -1,0 +1,21 @@
+"""The `registry` command."""
+
+from importlib.metadata import version
+
+import click
+
+from registry.cli.accounts import project, token, user
+from registry.cli.serve import serve
+from registry.cli.store import where
+from registry.cli.verify import verify_command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(version("twisted-package-registry"), prog_name="registry")
+@where
+def main(config_file: str | None, data_dir: str | None) -> None:
+    """A private Python package registry that speaks GitLab's PyPI registry protocol."""
+
+
+for command in (serve, user, token, project, verify_command):
+    main.add_command(command)

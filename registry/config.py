@@ -1,0 +1,216 @@
+"""Configuration: INI and environment to one frozen, inert value. Nothing here opens, creates or connects anything."""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as IniError
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+import attrs
+from attrs import field, frozen
+
+_PREFIX = "REGISTRY__"
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SPANS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_SIZE = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
+_SWITCH = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
+
+
+class InvalidConfig(Exception):
+    """The configuration cannot be used; `str()` names the section, the key and what would be right."""
+
+
+def size(text: str) -> int:
+    """A number of bytes: `5G`, `64M`, `1024`; units are powers of 1024."""
+    match = _SIZE.fullmatch(text)
+    if match is None:
+        raise ValueError("use a number of bytes such as 5G, 64M or 1048576")
+    return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def duration(text: str) -> float:
+    """A number of seconds: `30s`, `5m`, `7d`, `1.5`."""
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise ValueError("use a duration such as 30s, 5m, 12h or 7d")
+    return float(match[1]) * _SPANS[match[2].lower()]
+
+
+def switch(text: str) -> bool:
+    """Yes or no."""
+    try:
+        return _SWITCH[text.lower()]
+    except KeyError:
+        raise ValueError("use yes or no") from None
+
+
+def url(text: str) -> str:
+    """An http(s) address without user, query, fragment or trailing slash; empty for none."""
+    if not text:
+        return ""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError("use an address such as https://packages.example.com") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("use an address such as https://packages.example.com, without user, query or fragment")
+    if port == {"http": 80, "https": 443}[parts.scheme]:
+        # GitLab: with a default port spelt out, pip does not send its credentials to the files' addresses.
+        raise ValueError(f"leave out the port, {port} is the default of {parts.scheme}")
+    return text.rstrip("/")
+
+
+def endpoints(text: str) -> tuple[str, ...]:
+    """Twisted endpoint descriptions, one a line (they may hold commas and colons)."""
+    found = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not found:
+        raise ValueError("use a Twisted endpoint description such as tcp:8080:interface=127.0.0.1, one a line")
+    return found
+
+
+def _key(default: str, parse: Callable[[str], object], doc: str) -> Any:
+    """One setting: its default as it would stand in the file, its parser, and the sentence that explains it (with its unit)."""
+    return field(default=parse(default), metadata={"default": default, "parse": parse, "doc": doc})
+
+
+@frozen(kw_only=True)
+class Server:
+    """`[server]`: where it listens, keeps its data, and how it stops."""
+
+    data_dir: Path = _key("registry-data", Path, "Directory of the catalog and all files; created (mode 0700) if it does not exist.")
+    listen: tuple[str, ...] = _key(
+        "tcp:8080:interface=127.0.0.1", endpoints, "Where to listen: Twisted endpoint descriptions, one a line; tcp:0 picks a free port."
+    )
+    external_url: str = _key(
+        "", url, "The address clients use, for links in pages; empty: that of the first listening port, if it is on one interface."
+    )
+    grace: float = _key("30s", duration, "How long running transfers may take to finish when the server is asked to stop.")
+    head_timeout: float = _key("30s", duration, "How long a connection may take to send a request's headers, or stay idle.")
+    stall_timeout: float = _key("60s", duration, "A transfer that moves less than 1 KiB in this time is cut.")
+
+
+@frozen(kw_only=True)
+class Uploads:
+    """`[uploads]`: what may be published."""
+
+    max_file_size: int = _key("5G", size, "Largest file that may be uploaded, in bytes (K, M, G: powers of 1024).")
+    accept_identical: bool = _key(
+        "no", switch, "yes: uploading the same bytes under the same name again succeeds; no: it is refused, as GitLab does."
+    )
+
+
+@frozen(kw_only=True)
+class Cache:
+    """`[cache]`: memory spent on speed."""
+
+    pages: int = _key("64M", size, "Memory for rendered pages, in bytes; the least recently used go first.")
+
+
+@frozen(kw_only=True)
+class Storage:
+    """`[storage]`: looking after what is held."""
+
+    sweep_every: float = _key("1h", duration, "How often files that no package names (left by a crash) are removed; also once at start.")
+
+
+@frozen(kw_only=True)
+class Log:
+    """`[log]`: what is written down."""
+
+    access: str = _key("access.log", str, "File for one line a request, relative to data_dir, rotated at 10 MB (5 kept); - for stdout, empty: none.")
+
+
+@frozen(kw_only=True)
+class Upstream:
+    """`[upstream]`: names that are not held here."""
+
+    enabled: bool = _key("yes", switch, "Whether names not held here may be asked of PyPI. Not built yet: such a name is 404 either way.")
+
+
+@frozen(kw_only=True)
+class Config:
+    """Everything that can be configured; every field is one section."""
+
+    server: Server = field(factory=Server)
+    uploads: Uploads = field(factory=Uploads)
+    cache: Cache = field(factory=Cache)
+    storage: Storage = field(factory=Storage)
+    log: Log = field(factory=Log)
+    upstream: Upstream = field(factory=Upstream)
+
+
+def load_config(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    override: Mapping[tuple[str, str], str] | None = None,
+) -> Config:
+    """Read `path` (INI; None: defaults only), then the environment (`REGISTRY__SECTION__KEY`), then `override`, the last word winning.
+
+    Raises `InvalidConfig` with section, key and what would be right for an unknown key or a bad value, wherever it came from.
+    """
+    settings: dict[tuple[str, str], tuple[str, str]] = {}  # section, key -> value, where it came from
+    if path is not None:
+        settings.update(_read_ini(Path(path)))
+    for variable, value in sorted((os.environ if environ is None else environ).items()):
+        if variable.startswith(_PREFIX):
+            section, separator, key = variable.removeprefix(_PREFIX).lower().partition("__")
+            if not separator:
+                raise InvalidConfig(f"environment variable {variable}: write REGISTRY__SECTION__KEY, such as REGISTRY__SERVER__DATA_DIR")
+            settings[section, key] = (value, f"environment variable {variable}")
+    for name, value in (override or {}).items():
+        settings[name] = (value, "command line")
+    return _build(settings)
+
+
+def describe() -> Iterator[tuple[str, str, str, str]]:
+    """Every setting there is: section, key, default as written, sentence."""
+    for section in attrs.fields(Config):
+        for key in attrs.fields(cast("type[Any]", section.type)):
+            yield section.name, key.name, key.metadata["default"], key.metadata["doc"]
+
+
+def _read_ini(path: Path) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
+    parser = ConfigParser(interpolation=None, default_section="", comment_prefixes=("#", ";"), inline_comment_prefixes=None)
+    try:
+        with path.open(encoding="utf-8") as file:
+            parser.read_file(file)
+    except OSError as error:
+        raise InvalidConfig(f"cannot read the configuration file {path}: {error.strerror}") from None
+    except (IniError, UnicodeDecodeError) as error:
+        raise InvalidConfig(f"the configuration file {path} is not INI: {error}") from None
+    for section in parser.sections():
+        if section not in _sections():
+            raise InvalidConfig(f"{path}: there is no section [{section}]{_suggest(section, _sections())}")
+        for key, value in parser.items(section):
+            yield (section, key), (value, str(path))
+
+
+def _build(settings: Mapping[tuple[str, str], tuple[str, str]]) -> Config:
+    values: dict[str, dict[str, object]] = {}
+    for (section, key), (text, source) in settings.items():
+        if section not in _sections():
+            raise InvalidConfig(f"{source}: there is no section [{section}]{_suggest(section, _sections())}")
+        keys = {known.name: known for known in attrs.fields(_sections()[section])}
+        if key not in keys:
+            raise InvalidConfig(f"{source}: section [{section}] has no key {key!r}{_suggest(key, keys)}")
+        try:
+            values.setdefault(section, {})[key] = keys[key].metadata["parse"](text.strip())
+        except ValueError as error:
+            raise InvalidConfig(f"{source}: [{section}] {key} = {text!r} cannot be used: {error}") from None
+    return Config(**{section: _sections()[section](**keys) for section, keys in values.items()})
+
+
+def _sections() -> dict[str, type[Any]]:
+    return {section.name: cast("type[Any]", section.type) for section in attrs.fields(Config)}
+
+
+def _suggest(word: str, known: Mapping[str, object]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"

@@ -1,0 +1,143 @@
+"""What the registry holds, independent of any table, page or protocol."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import frozen
+
+from registry.domain.access import Identity, User, Visibility
+from registry.domain.names import Name
+from registry.domain.versions import Version
+
+
+@frozen(kw_only=True)
+class File:
+    """One distribution file of a package. `size` in bytes, `sha256` in lower-case hex, `requires_python` empty when unknown."""
+
+    id: int
+    filename: str
+    version: str
+    sha256: str
+    size: int
+    requires_python: str
+    uploaded_at: datetime
+
+
+@frozen(kw_only=True)
+class Page:
+    """All files of one name in one project, in the order they were published; `display` is the first spelling that was uploaded."""
+
+    name: Name
+    display: str
+    files: tuple[File, ...]
+
+
+@frozen(kw_only=True)
+class Index:
+    """The names that hold at least one file in one project, normalised and sorted."""
+
+    title: str
+    names: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class Digests:
+    """What the bytes of a staged file turned out to be; `others` maps further hashlib names to hex."""
+
+    size: int
+    sha256: str
+    others: Mapping[str, str]
+
+
+@frozen(kw_only=True)
+class NewFile:
+    """A file whose bytes are already kept, about to become a row."""
+
+    name: Name
+    version: Version
+    filename: str
+    digests: Digests
+    requires_python: str
+    metadata: Mapping[str, str | tuple[str, ...]]
+
+
+@frozen(kw_only=True)
+class TokenInfo:
+    """A token as its owner may see it: everything but the secret."""
+
+    id: int
+    name: str
+    username: str
+    scopes: tuple[str, ...]
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@frozen(kw_only=True)
+class NewToken:
+    """A token about to be kept; only the digest of its secret goes into the catalog."""
+
+    name: str
+    digest: str
+    scopes: tuple[str, ...]
+    expires_at: datetime | None
+
+
+@frozen(kw_only=True)
+class StoredToken:
+    """A token found by its digest, with the user it acts for."""
+
+    info: TokenInfo
+    user: User
+
+
+@frozen(kw_only=True)
+class ProjectInfo:
+    """A project as an operator sees it."""
+
+    id: int
+    path: str
+    name: str
+    visibility: Visibility
+    packages_enabled: bool
+    created_at: datetime
+    packages: int
+    files: int
+    bytes: int
+
+
+@frozen(kw_only=True)
+class Actor:
+    """Who makes a change, for the journal: never more than names and numbers."""
+
+    user_id: int | None
+    username: str
+    token_id: int | None = None
+    token_name: str = ""
+    address: str = ""
+
+    @classmethod
+    def of(cls, identity: Identity, address: str) -> "Actor":
+        """The actor behind a request."""
+        user, token = identity.user, identity.token
+        return cls(
+            user_id=user.id if user else None,
+            username=user.username if user else "",
+            token_id=token.id if token else None,
+            token_name=token.name if token else "",
+            address=address,
+        )
+
+
+@frozen(kw_only=True)
+class Change:
+    """One journal row: what was changed, by whom, when. `name` is a normalised project name or empty."""
+
+    serial: int
+    at: datetime
+    action: str
+    actor: Actor
+    project_id: int | None = None
+    name: str = ""
+    detail: Mapping[str, object]

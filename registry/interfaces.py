@@ -1,0 +1,153 @@
+"""The seams. A docstring here is the contract that every implementation, real or fake, is tested against."""
+
+from zope.interface import Attribute, Interface
+
+
+class IThreads(Interface):
+    """Where blocking work goes, so that the reactor never waits."""
+
+    def run(work, *args):
+        """Call `work(*args)` off the reactor thread; awaitable with its result or exception.
+
+        Cancelling the wait does not stop the work.
+        """
+
+
+class IOpenBlob(Interface):
+    """A blob being read. Whoever opened it closes it."""
+
+    size = Attribute("Length in bytes.")
+    data = Attribute("All of it, if it was small enough to be read at once; else None.")
+    descriptor = Attribute("A file descriptor for `sendfile`, or None where there is none.")
+
+    def read(offset, length):
+        """Awaitable with `length` bytes from `offset`, fewer only at the end. Never blocks the reactor."""
+
+    def close():
+        """Give back what reading needs. May be called twice."""
+
+
+class IStagedBlob(Interface):
+    """Bytes on their way in. Nothing of it is visible until `keep`; whoever staged it calls `discard` at the end, whatever happened."""
+
+    def expect(algorithms):
+        """Compute these hashlib digests too, beside sha256. Only before the first `write`."""
+
+    def write(data):
+        """Take the next bytes, at once. Calls `on_full` when too much waits for the disk and `on_space` when it has drained."""
+
+    async def finish(algorithms):
+        """Wait until all is written; the `Digests`, with at least `algorithms` among them. Raises `StorageFull`, or OSError."""
+
+    async def inspect(look):
+        """The result of `look(open_binary_file, size)`, called in a thread with the whole content. Only after `finish`."""
+
+    async def keep():
+        """Make it durable (fsync of file and folder) under its sha256. Only after `finish`. Same bytes are stored once.
+
+        Until `discard`, a sweep leaves the blob alone, so that the caller can write the row that names it. Raises `StorageFull`.
+        """
+
+    def discard():
+        """Forget it: what was not kept is removed, what was kept is from now on subject to sweeping. May be called twice."""
+
+
+class IBlobs(Interface):
+    """Bytes at rest, named by their SHA-256 in lower-case hex."""
+
+    def stage(on_full, on_space):
+        """A new, empty `IStagedBlob` whose writer is paused and resumed by these callables."""
+
+    async def open(sha256):
+        """An `IOpenBlob`. Raises `BlobMissing`."""
+
+    async def digest(sha256):
+        """The SHA-256 of the bytes at rest, read anew; None if there are none."""
+
+    async def listing():
+        """The names of all blobs, in batches: an async iterator of lists of sha256."""
+
+    async def sweep(named):
+        """Remove blobs that no row names; how many it removed.
+
+        `named` is an async callable: a list of sha256 to the set of those that some row names. Never removes a blob that is kept while the
+        sweep runs.
+        """
+
+    async def check():
+        """Return if blobs can be read and written now. Raises `Unavailable`."""
+
+
+class IPackages(Interface):
+    """Projects and what they hold."""
+
+    async def project(ref):
+        """The `Project` with this id (int) or full path (str, any case); None if there is none."""
+
+    async def page(project_id, name):
+        """The `Page` of `name` in the project; None if it holds no file of that name."""
+
+    async def names(project_id):
+        """Normalised names that hold at least one file, sorted."""
+
+    async def file(project_id, sha256, filename):
+        """The `File` with this digest and name, both exact; None if there is none."""
+
+    async def add_file(project_id, new, actor):
+        """Record a `NewFile` whose blob is kept, creating its package if need be, in one transaction with its journal row.
+
+        Raises `FileExists` when the package already has a file of that name: of two callers at once, exactly one succeeds.
+        """
+
+    async def named(digests):
+        """Those of a list of sha256 that some file names."""
+
+    async def blobs():
+        """All blobs that the catalog names: an async iterator of lists of (sha256, size, one file name)."""
+
+
+class IAccounts(Interface):
+    """Users, tokens and projects, as an operator manages them."""
+
+    async def found(username, token, project):
+        """On an empty catalog: create the administrator, his token and his first (private) project; tell whether it was empty."""
+
+    async def token(digest):
+        """The `StoredToken` whose secret has this digest, expired or revoked ones included; None if there is none."""
+
+    async def create_user(username, email, actor, admin):
+        """A new `User` with a personal namespace. Raises `AlreadyTaken`."""
+
+    async def users():
+        """All `User`s, oldest first."""
+
+    async def block_user(username, blocked, actor):
+        """Block or unblock; the changed `User`. Raises `Missing`."""
+
+    async def create_token(username, new, actor):
+        """Keep a `NewToken` for the user; its `TokenInfo`. Raises `Missing`."""
+
+    async def tokens(username):
+        """The `TokenInfo`s of one user, or of all (None), oldest first. Raises `Missing`."""
+
+    async def revoke_token(token_id, actor):
+        """Revoke at once and for good; the `TokenInfo`. Raises `Missing`."""
+
+    async def create_project(path, visibility, actor):
+        """A new project in an existing namespace; its `ProjectInfo`. Raises `Missing`, `AlreadyTaken`."""
+
+    async def projects(ref):
+        """The `ProjectInfo`s of all projects (None), or of the one with this id or path. Raises `Missing`."""
+
+
+class IJournal(Interface):
+    """What was changed, as it is committed."""
+
+    def subscribe(listener):
+        """Call `listener(changes)` in the reactor thread after each commit, here or in another process.
+
+        A change may be told twice (when it is made, when it is read back); listeners must not mind.
+        """
+
+    async def poll():
+        """Read what other processes have committed since the last poll, and tell the listeners."""

@@ -1,0 +1,56 @@
+"""The system calls that make bytes durable, behind one seam so that their failures can be rehearsed."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+
+# writev takes at most IOV_MAX (1,024 on Linux) pieces.
+_PIECES = 512
+
+
+@frozen
+class Disk:
+    """A real disk. Every method blocks."""
+
+    def create(self, path: Path) -> int:
+        """A descriptor for a new file only we can read."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+
+    def write(self, descriptor: int, pieces: Sequence[bytes]) -> None:
+        """Append all pieces."""
+        todo = list(pieces)
+        while todo:
+            if len(todo) > _PIECES:
+                todo = [b"".join(todo)]
+            written = os.writev(descriptor, todo)
+            while todo and written >= len(todo[0]):
+                written -= len(todo.pop(0))
+            if written:
+                todo[0] = todo[0][written:]
+
+    def flush(self, descriptor: int) -> None:
+        """Wait until the file's bytes are on the disk."""
+        os.fdatasync(descriptor)
+
+    def replace(self, old: Path, new: Path) -> None:
+        """Rename within the file system, atomically."""
+        old.replace(new)
+
+    def flush_folder(self, folder: Path) -> None:
+        """Wait until the folder's entries are on the disk: only then does a rename survive a power cut."""
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def make_folder(self, folder: Path) -> None:
+        """Create one folder, durably; it may exist."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self.flush_folder(folder.parent)
+
+    def remove(self, path: Path) -> None:
+        """Delete a file; it may be gone already."""
+        path.unlink(missing_ok=True)

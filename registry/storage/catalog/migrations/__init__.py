@@ -1,0 +1,1 @@
+"""Revisions of the catalog's schema, oldest first; the newest is `database.HEAD`."""

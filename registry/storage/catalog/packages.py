@@ -1,0 +1,183 @@
+"""IPackages over the database."""
+
+from collections.abc import AsyncIterator
+
+from attrs import frozen
+from sqlalchemy import Connection, Row, Select, insert, select
+from zope.interface import implementer
+
+from registry.domain.access import Project, Visibility
+from registry.domain.errors import FileExists
+from registry.domain.model import Actor, File, NewFile, Page
+from registry.domain.names import Name
+from registry.interfaces import IPackages
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.tables import blobs, files, namespaces, packages, projects
+
+_BATCH = 1000
+_FILE = select(
+    files.c.id, files.c.filename, packages.c.version, files.c.sha256, blobs.c.size, files.c.requires_python, files.c.uploaded_at
+).select_from(files.join(packages).join(blobs))
+_PAGE = _FILE.add_columns(packages.c.display_name).order_by(files.c.id)
+_PROJECT = select(
+    projects.c.id, projects.c.full_path, projects.c.name, projects.c.visibility, projects.c.packages_enabled, namespaces.c.owner_id
+).select_from(projects.join(namespaces))
+
+
+@implementer(IPackages)
+@frozen
+class SqlPackages:
+    """Projects and what they hold."""
+
+    _database: Database
+
+    async def project(self, ref: int | str) -> Project | None:
+        """IPackages."""
+        wanted = projects.c.id == ref if isinstance(ref, int) else projects.c.full_path_key == ref.lower()
+        row = await self._database.read(lambda connection: connection.execute(_PROJECT.where(wanted)).one_or_none())
+        return None if row is None else project_of(row)
+
+    async def page(self, project_id: int, name: Name) -> Page | None:
+        """IPackages."""
+        query = _PAGE.where(packages.c.project_id == project_id, packages.c.name == name.normalized)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        if not rows:
+            return None
+        return Page(name=name, display=rows[0].display_name, files=tuple(_file(row) for row in rows))
+
+    async def names(self, project_id: int) -> tuple[str, ...]:
+        """IPackages."""
+        query = select(packages.c.name).distinct().where(packages.c.project_id == project_id).order_by(packages.c.name)
+        rows = await self._database.read(lambda connection: connection.execute(query.where(_has_files())).scalars().all())
+        return tuple(rows)
+
+    async def file(self, project_id: int, sha256: str, filename: str) -> File | None:
+        """IPackages."""
+        query = _FILE.where(files.c.sha256 == sha256, files.c.filename == filename, packages.c.project_id == project_id)
+        row = await self._database.read(lambda connection: connection.execute(query).first())
+        return None if row is None else _file(row)
+
+    async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+        """IPackages."""
+        return await self._database.write(lambda writing: _add(writing, project_id, new, actor))
+
+    async def named(self, digests: list[str]) -> set[str]:
+        """IPackages."""
+        found: set[str] = set()
+        for start in range(0, len(digests), _BATCH):
+            query = select(files.c.sha256).distinct().where(files.c.sha256.in_(digests[start : start + _BATCH]))
+            found.update(await self._database.read(lambda connection, query=query: connection.execute(query).scalars().all()))
+        return found
+
+    async def blobs(self) -> AsyncIterator[list[tuple[str, int, str]]]:
+        """IPackages."""
+        after = ""
+        while True:
+            query = _blobs_after(after)
+            rows = await self._database.read(lambda connection, query=query: connection.execute(query).all())
+            if not rows:
+                return
+            yield [(row.sha256, row.size, row.filename) for row in rows]
+            after = rows[-1].sha256
+
+
+def _has_files() -> "Select[tuple[int]]":
+    return select(files.c.id).where(files.c.package_id == packages.c.id).exists()
+
+
+def _blobs_after(sha256: str) -> "Select[tuple[str, int, str]]":
+    one_name = select(files.c.filename).where(files.c.sha256 == blobs.c.sha256).order_by(files.c.id).limit(1).scalar_subquery()
+    query = select(blobs.c.sha256, blobs.c.size, one_name.label("filename"))
+    return query.where(blobs.c.sha256 > sha256).order_by(blobs.c.sha256).limit(_BATCH)
+
+
+def project_of(row: "Row[tuple[int, str, str, str, bool, int | None]]") -> Project:
+    """A projects row, joined with its namespace, as a value."""
+    return Project(
+        id=row.id,
+        path=row.full_path,
+        name=row.name,
+        visibility=Visibility(row.visibility),
+        packages_enabled=row.packages_enabled,
+        owner_id=row.owner_id,
+    )
+
+
+def _file(row: "Row[tuple[object, ...]]") -> File:
+    return File(
+        id=row.id,
+        filename=row.filename,
+        version=row.version,
+        sha256=row.sha256,
+        size=row.size,
+        requires_python=row.requires_python,
+        uploaded_at=row.uploaded_at,
+    )
+
+
+def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> File:
+    connection = writing.connection
+    package_id, version = _package(writing, project_id, new, actor)
+    taken = connection.execute(
+        select(files.c.sha256).where(files.c.package_id == package_id, files.c.filename == new.filename)
+    ).scalar_one_or_none()
+    if taken is not None:
+        raise FileExists(filename=new.filename, identical=taken == new.digests.sha256)
+    _blob(connection, writing, new)
+    file_id = connection.execute(
+        insert(files).values(
+            package_id=package_id,
+            filename=new.filename,
+            sha256=new.digests.sha256,
+            md5=new.digests.others.get("md5"),
+            blake2_256=new.digests.others.get("blake2b"),
+            requires_python=new.requires_python,
+            metadata=dict(new.metadata),
+            uploader_id=actor.user_id,
+            uploaded_at=writing.at,
+        )
+    ).inserted_primary_key[0]
+    writing.record(
+        "file.publish",
+        actor,
+        project_id=project_id,
+        name=new.name.normalized,
+        version=version,
+        filename=new.filename,
+        sha256=new.digests.sha256,
+        size=new.digests.size,
+    )
+    return File(
+        id=file_id,
+        filename=new.filename,
+        version=version,
+        sha256=new.digests.sha256,
+        size=new.digests.size,
+        requires_python=new.requires_python,
+        uploaded_at=writing.at,
+    )
+
+
+def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> tuple[int, str]:
+    same = (packages.c.project_id == project_id, packages.c.name == new.name.normalized, packages.c.version_key == new.version.key)
+    row = writing.connection.execute(select(packages.c.id, packages.c.version).where(*same)).one_or_none()
+    if row is not None:
+        return row.id, row.version
+    made = writing.connection.execute(
+        insert(packages).values(
+            project_id=project_id,
+            name=new.name.normalized,
+            display_name=new.name.display,
+            version_key=new.version.key,
+            version=new.version.display,
+            creator_id=actor.user_id,
+            created_at=writing.at,
+        )
+    )
+    return made.inserted_primary_key[0], new.version.display
+
+
+def _blob(connection: Connection, writing: Writing, new: NewFile) -> None:
+    known = select(blobs.c.size).where(blobs.c.sha256 == new.digests.sha256)
+    if connection.execute(known).scalar_one_or_none() is None:
+        connection.execute(insert(blobs).values(sha256=new.digests.sha256, size=new.digests.size, created_at=writing.at))

@@ -1,0 +1,168 @@
+"""The catalog's tables. A change here needs a revision in `migrations/versions`; a test compares the two."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    types,
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# Names for every constraint, so that later revisions can alter them on every database.
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Instant(types.TypeDecorator[datetime]):
+    """A moment in UTC, kept as microseconds since 1970: exact, sortable, the same on every database. Refuses naive values."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """TypeDecorator."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone")
+        return (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """TypeDecorator."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+# SQLite gives only a column of exactly INTEGER PRIMARY KEY a number of its own.
+_Id = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _table(name: str, *items: Any) -> Table:
+    # AUTOINCREMENT: a number, once given, is never given again, not even after a deletion (URLs and the journal name them).
+    return Table(name, metadata, *items, sqlite_autoincrement=True)
+
+
+users = _table(
+    "users",
+    Column("id", _Id, primary_key=True),
+    Column("username", String(255), nullable=False),
+    Column("username_key", String(255), nullable=False, unique=True),  # lower case
+    Column("email", String(255), nullable=False),
+    Column("admin", Boolean, nullable=False),
+    Column("blocked", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+namespaces = _table(
+    "namespaces",
+    Column("id", _Id, primary_key=True),
+    Column("kind", String(8), nullable=False),
+    Column("full_path", String(1024), nullable=False),
+    Column("full_path_key", String(1024), nullable=False, unique=True),  # lower case
+    Column("name", String(255), nullable=False),
+    Column("visibility", String(8), nullable=False),
+    Column("parent_id", ForeignKey("namespaces.id"), index=True),
+    Column("owner_id", ForeignKey("users.id"), index=True),  # of a personal namespace
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("kind IN ('user', 'group')", name="kind"),
+)
+
+projects = _table(
+    "projects",
+    Column("id", _Id, primary_key=True),
+    Column("namespace_id", ForeignKey("namespaces.id"), nullable=False, index=True),
+    Column("full_path", String(1024), nullable=False),
+    Column("full_path_key", String(1024), nullable=False, unique=True),  # lower case
+    Column("name", String(255), nullable=False),
+    Column("visibility", String(8), nullable=False),
+    Column("packages_enabled", Boolean, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    CheckConstraint("visibility IN ('private', 'internal', 'public')", name="visibility"),
+)
+
+tokens = _table(
+    "tokens",
+    Column("id", _Id, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", String(255), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),  # SHA-256 of the secret, which is nowhere
+    Column("scopes", JSON, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("created_at", Instant, nullable=False),
+)
+
+packages = _table(
+    "packages",
+    Column("id", _Id, primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("name", String(255), nullable=False),  # normalised
+    Column("display_name", String(255), nullable=False),  # as first uploaded
+    Column("version_key", String(255), nullable=False),  # PEP 440: equal versions have equal keys
+    Column("version", String(255), nullable=False),  # as first uploaded
+    Column("creator_id", ForeignKey("users.id"), index=True),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("project_id", "name", "version_key"),
+)
+
+files = _table(
+    "files",
+    Column("id", _Id, primary_key=True),
+    Column("package_id", ForeignKey("packages.id"), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("sha256", ForeignKey("blobs.sha256"), nullable=False),
+    Column("md5", String(32)),
+    Column("blake2_256", String(64)),
+    Column("requires_python", Text, nullable=False),
+    Column("metadata", JSON, nullable=False),  # core metadata as the archive has it, the form's where it has none
+    Column("uploader_id", ForeignKey("users.id"), index=True),
+    Column("uploaded_at", Instant, nullable=False),
+    UniqueConstraint("package_id", "filename"),
+    Index(None, "sha256", "filename"),
+)
+
+journal = _table(
+    "journal",
+    Column("serial", _Id, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("user_id", BigInteger),  # no foreign keys: the journal outlives what it tells of
+    Column("username", String(255), nullable=False),
+    Column("token_id", BigInteger),
+    Column("token_name", String(255), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("project_id", BigInteger),
+    Column("name", String(255), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Index(None, "project_id", "name", "serial"),
+)

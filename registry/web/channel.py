@@ -1,0 +1,129 @@
+"""HTTP connections with deadlines: no head, body or reader may take for ever, and all can be asked to finish."""
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import frozen
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+_log = Logger()
+
+
+@frozen(kw_only=True)
+class Deadlines:
+    """How long a connection may take, in seconds, and how little it may move.
+
+    `head`: from connecting, or from the last answer, to the end of the next request's headers. `stall`: the window in which a body that
+    is being received, or an answer that is being sent, must move at least `least` bytes.
+    """
+
+    head: float = 30.0
+    stall: float = 60.0
+    least: int = 1024
+    linger: float = 30.0  # how long a refused body is still read, so that the client gets to see the refusal
+
+
+class RegistryChannel(HTTPChannel):
+    """HTTPChannel whose connection a `Watch` looks at once a second; nothing is scheduled per request."""
+
+    # HTTPChannel would rearm a timer with every packet; the watch is cheaper and sees slow peers too.
+    timeOut = None
+
+    _waiting_since: float | None = 0.0  # for a request's head; None while there is one in hand
+    _moved: int = 0  # bytes of body received or file sent, counted by whoever moves them
+    _window: tuple[float, int] | None = None  # when the current stall window began, and `_moved` then
+    _held: bool = False  # we, not the peer, stopped the body
+
+    clock: Callable[[], float]  # set by the site
+
+    def connectionMade(self) -> None:
+        """IProtocol."""
+        super().connectionMade()
+        self._waiting_since = self.clock()
+        self.site.channels.add(self)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """IProtocol."""
+        super().connectionLost(reason)
+        self.site.channels.discard(self)
+        self.site.channel_closed()
+
+    def allHeadersReceived(self) -> None:
+        """HTTPChannel: from here on somebody is working on the request."""
+        self._waiting_since = None
+        self._window = None
+        super().allHeadersReceived()
+
+    def requestDone(self, request: object) -> None:
+        """HTTPChannel."""
+        self._waiting_since = self.clock()
+        super().requestDone(request)
+
+    # --- back-pressure on a body ---
+
+    def hold(self) -> None:
+        """Stop reading: whoever takes the body has enough for now."""
+        self._held = True
+        self._networkProducer.pauseProducing()
+
+    def release(self) -> None:
+        """Go on reading."""
+        self._held = False
+        self._window = None
+        if not self._waitingForTransport:
+            self._networkProducer.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        """IPushProducer: the peer reads again. That alone is no reason to take more of its body."""
+        super().resumeProducing()
+        if self._held:
+            self._networkProducer.pauseProducing()
+
+    # --- deadlines ---
+
+    def moved(self, size: int) -> None:
+        """Count `size` bytes of progress."""
+        self._moved += size
+
+    def overdue(self, now: float, deadlines: Deadlines) -> str:
+        """What the peer takes too long for; empty while all is well."""
+        if self._waiting_since is not None:
+            return "head" if now - self._waiting_since > deadlines.head else ""
+        # A request is in hand. Only what the peer owes us counts: bytes of a body it sends, or room for bytes we send.
+        owed = (not self._handlingRequest and not self._held) or self._waitingForTransport or self._sending()
+        if not owed:
+            self._window = None
+            return ""
+        if self._window is None:
+            self._window = (now, self._moved)
+            return ""
+        began, before = self._window
+        if now - began < deadlines.stall:
+            return ""
+        if self._moved - before < deadlines.least:
+            return "body" if not self._handlingRequest else "reader"
+        self._window = (now, self._moved)
+        return ""
+
+    def _sending(self) -> bool:
+        return bool(getattr(self.requests[0], "sending", False)) if self.requests else False
+
+    # --- stopping ---
+
+    def retire(self) -> None:
+        """Close as soon as the request in hand, if any, is answered."""
+        self.persistent = 0
+        if not self.requests:
+            self.loseConnection()
+
+
+def look_at(channels: "set[RegistryChannel]", now: float, deadlines: Deadlines) -> None:
+    """Cut every connection that is overdue."""
+    for channel in list(channels):
+        why = channel.overdue(now, deadlines)
+        if why:
+            transport: Any = channel.transport
+            _log.info("Cut {peer}: {why} too slow", peer=str(transport.getPeer()), why=why)
+            transport.abortConnection()

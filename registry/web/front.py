@@ -1,0 +1,37 @@
+"""The front page: what this is and how to use it, for somebody who opened the address in a browser."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from attrs import frozen
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from registry.domain.access import Permission
+from registry.web.errors import secure
+from registry.web.routes import Call, Route
+
+
+@frozen(kw_only=True)
+class Front:
+    """`external_url` gives the address to show; empty when it is not known."""
+
+    external_url: Callable[[], str]
+
+    def routes(self) -> Sequence[Route]:
+        """The page at the root."""
+        return (Route(method="GET", rule="/", permission=Permission.OPEN, handler=self.page),)
+
+    async def page(self, call: Call) -> bytes:
+        """Open to everybody, and so tells nothing about what is held here."""
+        request = call.request
+        secure(request)
+        request.setHeader(b"content-type", b"text/html; charset=utf-8")
+        request.setHeader(b"cache-control", b"no-cache")
+        request.setHeader(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'")
+        return _template().render(url=self.external_url() or "https://REGISTRY").encode()
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(loader=PackageLoader("registry.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.get_template("front.html")

@@ -1,0 +1,169 @@
+"""Routes that cannot exist without a permission, and the one way a request reaches its handler."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any, cast
+
+from attrs import field, frozen
+from klein import Klein
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import MapAdapter
+
+from registry.domain.access import ANYBODY, Permission
+from registry.domain.errors import RegistryError
+from registry.domain.model import Actor
+from registry.web.credentials import credential, fingerprint
+from registry.web.errors import answer, answer_error, secure
+from registry.web.segments import SegmentConverter, SegmentResource, split
+from registry.workflows.gate import Admission, Gate
+
+_log = Logger()
+_NOBODY = Admission(identity=ANYBODY, project=None)
+
+
+@frozen
+class Call:
+    """One admitted request, as a handler sees it."""
+
+    request: Any  # IRequest, and the attributes of twisted.web's Request that the interface leaves out
+    admission: Admission
+
+    @property
+    def actor(self) -> Actor:
+        """Who is doing this, for the journal."""
+        return Actor.of(self.admission.identity, address_of(self.request))
+
+    def header(self, name: str) -> str | None:
+        """A request header as text."""
+        value = self.request.getHeader(name)
+        return None if value is None else str(value)
+
+
+# A handler answers with the body's bytes, or with None when it has written the whole answer itself.
+Handler = Callable[..., Awaitable[bytes | None]]
+
+
+@frozen(kw_only=True)
+class Route:
+    """One method on one path. `rule` is Klein's; its `project` parameter, if any, is authorised before `handler` runs.
+
+    `takes_upload`: the body is a form to be streamed to the handler instead of a small document.
+    """
+
+    method: str
+    rule: str
+    permission: Permission
+    handler: Handler
+    takes_upload: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        """Klein's name for it."""
+        return f"{self.method} {self.rule}"
+
+
+async def admit(gate: Gate, request: IRequest, permission: Permission, project: str | None) -> Admission:
+    """Let the caller of `request` in. Raises what `Gate.admit` raises."""
+    headers = request.requestHeaders
+    mark = fingerprint(headers)
+    known = gate.remembered(mark, project, permission)
+    if known is not None:
+        return known
+    return await gate.admit(credential(headers) if mark else None, mark, project, permission)
+
+
+@frozen(kw_only=True)
+class Routes:
+    """All routes of the registry, as a Klein resource and as something to ask before a body is read."""
+
+    gate: Gate
+    routes: Sequence[Route]
+    app: Klein = field(init=False, factory=Klein)
+    _by_endpoint: dict[str, Route] = field(init=False, factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        """Give every route to Klein, each behind the gate."""
+        self.app.url_map.converters["segment"] = SegmentConverter
+        self.app.url_map.merge_slashes = False
+        for route in self.routes:
+            self._by_endpoint[route.endpoint] = route
+            self.app.route(route.rule, methods=[route.method], endpoint=route.endpoint)(self._behind_gate(route))
+        self.app.handle_errors(Exception)(_failed)
+
+    def resource(self) -> SegmentResource:
+        """The root of the registry's URL space; may be mounted anywhere."""
+        return SegmentResource(self.app)
+
+    def find(self, method: str, path: bytes) -> tuple[Route, dict[str, str]] | None:
+        """The route that a request for the raw `path` will take, and its parameters; None where none will."""
+        adapter: MapAdapter = self.app.url_map.bind("registry")
+        try:
+            endpoint, arguments = adapter.match("/" + "/".join(split(path)), method=method)
+        except Exception:  # noqa: BLE001 - whatever is wrong with the path is told when the request is answered
+            return None
+        return self._by_endpoint[endpoint], cast("dict[str, str]", arguments)
+
+    def _behind_gate(self, route: Route) -> Callable[..., Awaitable[object]]:
+        async def run(request: Any, **arguments: str) -> object:
+            return await self._run(route, request, arguments)
+
+        return run
+
+    async def _run(self, route: Route, request: Any, arguments: dict[str, str]) -> object:
+        try:
+            project = arguments.pop("project", None)
+            if route.permission is Permission.OPEN:
+                admission = _NOBODY
+            else:
+                admission = await admit(self.gate, request, route.permission, project)
+            request.admission = admission
+            refusal = getattr(request, "refusal", None)
+            if refusal is not None:
+                raise refusal
+            body = await route.handler(Call(request, admission), **arguments)
+        except RegistryError as error:
+            if request.startedWriting:
+                return await _break_off(request)
+            body = answer_error(request, error)
+            if request.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                _log.error("{method} {path}: {error}", method=request.method, path=request.path, error=error)
+        return None if body is None else _sized(request, body)
+
+
+def _sized(request: Any, body: bytes) -> bytes:
+    request.setHeader(b"content-length", b"%d" % len(body))
+    return body
+
+
+def _break_off(request: Any) -> "Deferred[object]":
+    """End an answer that is half out the only honest way, by breaking the connection; never with an error text in the middle of a file."""
+    request.transport.abortConnection()
+    return Deferred()  # Klein cancels it when the connection is gone
+
+
+def address_of(request: IRequest) -> str:
+    """The address of the peer, empty for a unix socket."""
+    return str(getattr(request.getClientAddress(), "host", "") or "")
+
+
+def _failed(request: Any, failure: Failure) -> object:
+    """Answer what no route took, and what is our fault; only the latter is logged."""
+    error = failure.value
+    if isinstance(error, MethodNotAllowed):
+        methods = sorted({*(error.valid_methods or ()), "OPTIONS"})
+        request.setHeader(b"allow", ", ".join(methods).encode())
+        if request.method == b"OPTIONS":
+            request.setResponseCode(HTTPStatus.NO_CONTENT)
+            secure(request)
+            return b""
+        return _sized(request, answer(request, 405, {"error": "405 Not Allowed"}))
+    if isinstance(error, HTTPException):
+        return _sized(request, answer(request, 404, {"error": "404 Not Found"}))
+    _log.failure("{method} {path} failed", failure, method=request.method, path=request.path)
+    if request.startedWriting:
+        return _break_off(request)
+    return _sized(request, answer(request, 500, {"message": "500 Internal Server Error"}))

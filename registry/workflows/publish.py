@@ -1,0 +1,95 @@
+"""Publishing: from a complete form and staged bytes to a file that everybody sees at once, or to nothing at all."""
+
+import hmac
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from attrs import define
+from twisted.internet.defer import Deferred
+
+from registry.domain.access import Project
+from registry.domain.errors import DigestMismatch, EmptyFile, FileExists
+from registry.domain.metadata import CoreMetadata, read_core_metadata, valid_requires_python
+from registry.domain.model import Actor, Digests, File, NewFile
+from registry.domain.upload import Upload, read_upload
+from registry.interfaces import IBlobs, IPackages, IStagedBlob
+
+
+@define(kw_only=True)
+class Publisher:
+    """Publishes files. `accept_identical`: the same bytes under the same name again are a success instead of `FileExists`."""
+
+    packages: IPackages
+    blobs: IBlobs
+    accept_identical: bool = False
+    _underway: int = 0  # publishes that have begun and not ended
+    _settled: "Deferred[None] | None" = None  # somebody waits for them
+
+    async def settled(self) -> None:
+        """Wait until every publish that has begun has ended. For stopping: their clients may be gone already."""
+        if self._underway:
+            self._settled = Deferred()
+            await self._settled
+
+    async def publish(self, project: Project, actor: Actor, fields: Mapping[str, str], filename: str | None, staged: IStagedBlob | None) -> File:
+        """Publish one staged file.
+
+        Whatever it raises, nothing was published and nothing stays behind; once it returns, the file is durable and on its page. `staged` is
+        None when the form held no file. Checks in the order a person would want to hear of them: form, digests, duplicate, archive.
+        """
+        self._underway += 1
+        try:
+            upload = read_upload(fields, filename)
+            assert staged is not None, "a form with a file name has a file"
+            digests = await staged.finish(tuple(upload.digests))
+            _compare(upload, digests)
+            await self._not_published(project, upload, digests)
+
+            def look(archive: BinaryIO, size: int) -> CoreMetadata:
+                return read_core_metadata(archive, size, upload.file, upload.name, upload.version)
+
+            metadata = await staged.inspect(look)
+            # First the bytes, then the row: a crash in between leaves an orphan for the sweep, never a row without bytes.
+            await staged.keep()
+            return await self.packages.add_file(project.id, _new_file(upload, digests, metadata), actor)
+        except FileExists as error:
+            if error.identical and self.accept_identical:
+                found = await self.packages.file(project.id, digests.sha256, upload.file.text)
+                if found is not None:
+                    return found
+            raise
+        finally:
+            if staged is not None:
+                staged.discard()
+            self._underway -= 1
+            if self._settled is not None and not self._underway:
+                settled, self._settled = self._settled, None
+                settled.callback(None)
+
+    async def _not_published(self, project: Project, upload: Upload, digests: Digests) -> None:
+        # Only so that a duplicate is told before its archive is read; the catalog decides between two at once.
+        page = await self.packages.page(project.id, upload.name)
+        for file in page.files if page is not None else ():
+            if file.filename == upload.file.text:
+                raise FileExists(filename=file.filename, identical=hmac.compare_digest(file.sha256, digests.sha256))
+
+
+def _compare(upload: Upload, digests: Digests) -> None:
+    if digests.size == 0:
+        raise EmptyFile(filename=upload.file.text)
+    computed = {**digests.others, "sha256": digests.sha256}
+    for algorithm, declared in upload.digests.items():
+        if not hmac.compare_digest(declared.encode("utf-8", "surrogatepass"), computed[algorithm].encode()):
+            raise DigestMismatch(algorithm=algorithm, declared=declared, computed=computed[algorithm])
+
+
+def _new_file(upload: Upload, digests: Digests, metadata: CoreMetadata) -> NewFile:
+    return NewFile(
+        name=upload.name,
+        version=upload.version,
+        filename=upload.file.text,
+        digests=digests,
+        # What the archive says is what an installer will believe; the form speaks only where the archive is silent.
+        requires_python=valid_requires_python(metadata.requires_python or upload.metadata.get("requires_python", "")),
+        metadata={**upload.metadata, **metadata.fields},
+    )
