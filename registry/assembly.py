@@ -180,7 +180,8 @@ class RegistryService(Service):
         """Fires when the registry serves; fails with `StartFailed` if it cannot. A failed start is logged whether or not anybody asks."""
         outcome = self._outcome
         if outcome is None:
-            self._waiting.append(waiting := Deferred())
+            waiting: Deferred[Started] = Deferred()
+            self._waiting.append(waiting)
             return waiting
         return fail(outcome) if isinstance(outcome, StartFailed) else succeed(outcome)
 
@@ -306,7 +307,9 @@ def _endpoints(reactor: Any, config: Config) -> list[tuple[str, IStreamServerEnd
         try:
             made.append((description, serverFromString(reactor, description)))
         except (ValueError, TypeError, OSError) as error:
-            raise InvalidConfig(f"[server] listen = {description!r} cannot be used: {error}; write, for instance, tcp:8080:interface=127.0.0.1") from None
+            raise InvalidConfig(
+                f"[server] listen = {description!r} cannot be used: {error}; write, for instance, tcp:8080:interface=127.0.0.1"
+            ) from None
     return made
 
 

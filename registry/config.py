@@ -123,7 +123,9 @@ class Storage:
 class Log:
     """`[log]`: what is written down."""
 
-    access: str = _key("access.log", str, "File for one line a request, relative to data_dir, rotated at 10 MB (5 kept); - for stdout, empty: none.")
+    access: str = _key(
+        "access.log", str, "File for one line a request, relative to data_dir, rotated at 10 MB (5 kept); - for stdout, empty: none."
+    )
 
 
 @frozen(kw_only=True)

@@ -65,7 +65,12 @@ def token() -> None:
 @click.option("--user", "username", required=True, metavar="USER", help="Whose token it is.")
 @click.option("--name", required=True, help="What it is for; shown in lists and in the journal.")
 @click.option(
-    "--scope", "scopes", required=True, multiple=True, metavar="SCOPE", help=f"One of {', '.join(scope.value for scope in Scope)}; may repeat."
+    "--scope",
+    "scopes",
+    required=True,
+    multiple=True,
+    metavar="SCOPE",
+    help=f"One of {', '.join(scope.value for scope in Scope)}; may repeat.",
 )
 @click.option("--expires", metavar="DATE", help="2030-01-31: expired from 00:00 UTC of that day. Default: never.")
 @with_store

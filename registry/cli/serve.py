@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 from twisted.logger import FilteringLogObserver, ILogObserver, LogLevel, LogLevelFilterPredicate, globalLogBeginner, textFileLogObserver
+from twisted.python.failure import Failure
 
-from registry.assembly import StartFailed, assemble
+from registry.assembly import assemble
 from registry.cli.output import fail
 from registry.cli.store import configured, where
 from registry.config import InvalidConfig
@@ -29,17 +30,21 @@ def serve(config_file: str | None, data_dir: str | None, listen: tuple[str, ...]
         registry = assemble(config, reactor, announce=lambda started: click.echo(str(started)))
     except InvalidConfig as error:
         raise click.UsageError(str(error)) from None
-    failures: list[StartFailed] = []
+    failures: list[str] = []
+
+    def give_up(failure: Failure) -> None:
+        failures.append(str(failure.value))
+        reactor.stop()
 
     def start() -> None:
         registry.service.startService()
-        registry.service.when_ready().addErrback(lambda failure: (failures.append(failure.value), reactor.stop()))
+        registry.service.when_ready().addErrback(give_up)
 
     reactor.callWhenRunning(start)
     reactor.addSystemEventTrigger("before", "shutdown", registry.service.stopService)
     reactor.run()
     if failures:
-        fail(str(failures[0]))
+        fail(failures[0])
 
 
 def _log_to_stderr() -> None:

@@ -1,7 +1,7 @@
 """The store of a data directory, as commands use it: opened for one command, without a reactor, beside a running server or not."""
 
 import getpass
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
@@ -62,14 +62,14 @@ def with_store(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def result(work: Awaitable[T]) -> T:
+def result(work: Coroutine[Deferred[Any], Any, T]) -> T:
     """What `work` comes to. Without a reactor all of it happens now."""
     outcome: list[T | Failure] = []
-    Deferred.fromCoroutine(work).addBoth(outcome.append)  # type: ignore[arg-type]
+    Deferred.fromCoroutine(work).addBoth(outcome.append)
     found = outcome[0]
     if isinstance(found, Failure):
         found.raiseException()
-    return found  # type: ignore[return-value]
+    return found
 
 
 def operator() -> Actor:

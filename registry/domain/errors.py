@@ -301,7 +301,7 @@ class NewerSchema(RegistryError):
     found: str
 
     def __str__(self) -> str:
-        return f"The catalog has schema revision {self.found}, which this release does not know; start the release that wrote it, or a later one"
+        return f"The catalog has schema revision {self.found}, unknown to this release; start the release that wrote it, or a later one"
 
 
 def shown(text: str, limit: int = 120) -> str:

@@ -38,7 +38,8 @@ def file_name(text: str, name: Name, version: Version) -> FileName:
     """
     if len(text) > _LONGEST or not _CHARACTERS.fullmatch(text):
         raise InvalidFileName(
-            filename=text, problem=f"must be at most {_LONGEST} ASCII letters, digits, '.', '_', '-', '+' and '!', beginning with a letter or digit"
+            filename=text,
+            problem=f"must be at most {_LONGEST} ASCII letters, digits, '.', '_', '-', '+' and '!', beginning with a letter or digit",
         )
     if text.endswith(".whl"):
         _check_wheel(text, name, version)

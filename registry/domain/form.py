@@ -8,9 +8,9 @@ from werkzeug.http import parse_options_header
 
 from registry.domain.errors import InvalidField, MalformedForm
 
-# GitLab cuts every metadata field at 4,000 characters or less, so what lies beyond this is never looked at; `attestations` are longest.
+# GitLab cuts every metadata field at 4,000 characters or less, so what lies beyond is never seen.
 FIELD_BYTES = 1 << 16
-# Everything that is not the file, in all: generous for long descriptions and hundreds of classifiers, and a bound on a form that never ends.
+# Everything that is not the file, in all: room for long descriptions and hundreds of classifiers, and an end for a form that has none.
 OVERHEAD_BYTES = 16 << 20
 PARTS = 2000
 
@@ -49,8 +49,8 @@ def boundary_of(content_type: str | None) -> str:
 class UploadForm:
     """Feeds on body chunks, keeps the fields, hands the file through.
 
-    `feed` yields the file's events; `close` returns the fields and raises `MalformedForm` if the form is not complete. Only the first 64 KiB
-    of a field are kept, of a repeated field the last value (what GitLab does); a second file, or a file sent in place of a field, is refused.
+    `feed` yields the file's events; `close` returns the fields and raises `MalformedForm` if the form is not complete. Only the first
+    64 KiB of a field are kept, of a repeated field the last value (as GitLab does); a second file, or a file for a field, is refused.
     """
 
     _boundary: str

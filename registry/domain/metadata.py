@@ -47,7 +47,7 @@ _KEPT_LISTS = ("classifiers", "requires_dist", "project_urls", "provides_extras"
 
 @frozen(kw_only=True)
 class CoreMetadata:
-    """What a distribution says of itself. `raw` is METADATA or PKG-INFO to the byte; `fields` holds the parsed headers that were present."""
+    """What a distribution says of itself. `raw` is METADATA or PKG-INFO to the byte; `fields` holds the headers that were present."""
 
     raw: bytes
     fields: Mapping[str, str | tuple[str, ...]]
@@ -71,8 +71,12 @@ def read_core_metadata(archive: BinaryIO, size: int, file: FileName, name: Name,
     except MemoryError:
         raise InvalidArchive(filename=file.text, problem="needs more memory to unpack than any distribution should") from None
     except _BROKEN as error:
-        what = "wheel: it must be a zip archive" if file.kind is Kind.WHEEL else "source distribution: it must be a gzipped tar (or zip) archive"
-        raise InvalidArchive(filename=file.text, problem=f"is not a readable {what} ({error})") from None
+        what = (
+            "wheel: it must be a zip archive"
+            if file.kind is Kind.WHEEL
+            else "source distribution: it must be a gzipped tar (or zip) archive"
+        )
+        raise InvalidArchive(filename=file.text, problem=f"is no readable {what} ({error})") from None
     metadata = CoreMetadata(raw=raw, fields=_parse(raw))
     _agree(metadata, file, name, version)
     return metadata
@@ -120,8 +124,7 @@ def _sdist(archive: BinaryIO, size: int, *, zipped: bool) -> bytes:
                     return _member(unpacked, entry)
     else:
         # "r|gz" reads forward only: no seeking about in a file that lies, and memory stays flat.
-        capped = _Capped(archive)
-        with tarfile.open(fileobj=capped, mode="r|gz", bufsize=1 << 16) as unpacked:
+        with tarfile.open(fileobj=archive, mode="r|gz", bufsize=1 << 16) as unpacked:
             for member in _members(unpacked, max(_TAR_BYTES_FLOOR, _TAR_RATIO * size)):
                 if _is_pkg_info(member.name) and member.isreg():
                     stream = unpacked.extractfile(member)
@@ -133,20 +136,10 @@ def _sdist(archive: BinaryIO, size: int, *, zipped: bool) -> bytes:
 def _members(unpacked: tarfile.TarFile, most: int) -> Iterator[tarfile.TarInfo]:
     for count, member in enumerate(unpacked):
         # TarFile collects every member it has seen; we look at each once.
-        unpacked.members = []
+        unpacked.members = []  # type: ignore[attr-defined]
         if member.offset_data + max(member.size, 0) > most or count > _MEMBERS:
             raise InvalidArchive(filename="", problem=f"unpacks to more than {most:,} bytes or {_MEMBERS:,} members before its PKG-INFO")
         yield member
-
-
-class _Capped:
-    """A file object for tarfile's stream mode: reads only, and never more than asked."""
-
-    def __init__(self, inner: BinaryIO) -> None:
-        self._inner = inner
-
-    def read(self, size: int) -> bytes:
-        return self._inner.read(size)
 
 
 def _is_pkg_info(path: str) -> bool:
@@ -171,6 +164,8 @@ def _agree(metadata: CoreMetadata, file: FileName, name: Name, version: Version)
         if Name(found_name) != name:
             raise InvalidArchive(filename=file.text, problem=f"says in its metadata that its name is {found_name!r}, not {name.display!r}")
         if Version(found_version) != version:
-            raise InvalidArchive(filename=file.text, problem=f"says in its metadata that its version is {found_version!r}, not {version.display!r}")
+            raise InvalidArchive(
+                filename=file.text, problem=f"says in its metadata that its version is {found_version!r}, not {version.display!r}"
+            )
     except (InvalidName, InvalidVersion) as error:
         raise InvalidArchive(filename=file.text, problem=f"has metadata that cannot be right: {error}") from None

@@ -82,13 +82,11 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def parse_expiry(text: str, now: datetime) -> datetime:
-    """When a token expires: a date (00:00 UTC of that day, as GitLab) or a date-time with a zone. Raises `InvalidSetting` for a past one."""
+    """When a token expires: a date (00:00 UTC of that day, as GitLab) or a time with a zone. Raises `InvalidSetting` for a past one."""
     allowed = "use a date such as 2030-01-31 (expired from 00:00 UTC of that day) or a time such as 2030-01-31T12:00:00Z"
     try:
-        if _DATE.fullmatch(text):
-            moment = datetime.combine(date.fromisoformat(text), time.min, tzinfo=UTC)
-        else:
-            moment = datetime.fromisoformat(text)
+        is_date = _DATE.fullmatch(text)
+        moment = datetime.combine(date.fromisoformat(text), time.min, tzinfo=UTC) if is_date else datetime.fromisoformat(text)
     except ValueError:
         raise InvalidSetting(what="Expiry", value=text, allowed=allowed) from None
     if moment.tzinfo is None:

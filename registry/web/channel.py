@@ -1,12 +1,16 @@
 """HTTP connections with deadlines: no head, body or reader may take for ever, and all can be asked to finish."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+
+if TYPE_CHECKING:
+    from registry.web.site import RegistrySite
 
 _log = Logger()
 
@@ -36,7 +40,9 @@ class RegistryChannel(HTTPChannel):
     _window: tuple[float, int] | None = None  # when the current stall window began, and `_moved` then
     _held: bool = False  # we, not the peer, stopped the body
 
-    clock: Callable[[], float]  # set by the site
+    # Set by the site that builds the channel.
+    site: "RegistrySite"
+    clock: Callable[[], float]
 
     def connectionMade(self) -> None:
         """IProtocol."""
@@ -44,7 +50,7 @@ class RegistryChannel(HTTPChannel):
         self._waiting_since = self.clock()
         self.site.channels.add(self)
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """IProtocol."""
         super().connectionLost(reason)
         self.site.channels.discard(self)
@@ -112,6 +118,11 @@ class RegistryChannel(HTTPChannel):
 
     # --- stopping ---
 
+    def cut(self) -> None:
+        """Break the connection, whatever is under way."""
+        transport: Any = self.transport
+        transport.abortConnection()
+
     def retire(self) -> None:
         """Close as soon as the request in hand, if any, is answered."""
         self.persistent = 0
@@ -124,6 +135,5 @@ def look_at(channels: "set[RegistryChannel]", now: float, deadlines: Deadlines) 
     for channel in list(channels):
         why = channel.overdue(now, deadlines)
         if why:
-            transport: Any = channel.transport
-            _log.info("Cut {peer}: {why} too slow", peer=str(transport.getPeer()), why=why)
-            transport.abortConnection()
+            _log.info("Cut {peer}: {why} too slow", peer=str(channel.getPeer()), why=why)
+            channel.cut()

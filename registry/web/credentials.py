@@ -21,7 +21,7 @@ def fingerprint(headers: Headers) -> bytes:
         return b""
     if len(token or ()) > 1 or len(authorization or ()) > 1:
         raise Unauthenticated
-    return hashlib.sha256(b"\0".join((token or [b""]) + (authorization or [b""]))).digest()
+    return hashlib.sha256(b"\0".join((*(token or (b"",)), *(authorization or (b"",))))).digest()
 
 
 def credential(headers: Headers) -> Credential | None:

@@ -114,7 +114,7 @@ class _SendFile:
         self._done = Deferred(lambda _: self.stopProducing())
         self._request.write(b"")  # the head
         self._transport.unregisterProducer()
-        self._transport.registerProducer(self, False)  # noqa: FBT003 - Twisted's signature; calls resumeProducing
+        self._transport.registerProducer(self, False)
         return self._done
 
     def resumeProducing(self) -> None:
@@ -151,7 +151,7 @@ class _SendFile:
 
     def _finish(self) -> None:
         self._transport.unregisterProducer()
-        self._transport.registerProducer(self._request.channel, True)  # noqa: FBT003
+        self._transport.registerProducer(self._request.channel, True)
         self._request.sending = False
         done, self._done = self._done, None
         if done is not None:
@@ -172,7 +172,7 @@ class _Push:
     async def run(self) -> None:
         """Send it; returns when the last byte is with the transport."""
         request, blob = self._request, self._blob
-        request.registerProducer(self, True)  # noqa: FBT003 - Twisted's signature
+        request.registerProducer(self, True)
         try:
             offset, left = self._span.start, self._span.length
             while left and not self._stopped:

@@ -70,7 +70,7 @@ def answer(request: IRequest, status: int, value: object, *, reason: str = "") -
     secure(request)
     request.setHeader(b"content-type", b"application/json")
     request.setHeader(b"cache-control", b"no-store")
-    return json.dumps(value).encode()
+    return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _oauth(request: IRequest, status: int, code: str, text: str, error: errors.RegistryError) -> bytes:

@@ -1,7 +1,6 @@
 """GitLab's PyPI routes: thin methods that parse, ask a workflow, and answer."""
 
-import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from attrs import frozen
@@ -12,17 +11,17 @@ from registry.domain.conditional import not_modified
 from registry.domain.errors import InvalidName, UnknownFile, UnknownName
 from registry.domain.names import Name
 from registry.domain.negotiation import Representation, negotiate
+from registry.web.download import send_file
 from registry.web.errors import secure
 from registry.web.routes import Call, Route
 from registry.web.upload import Uploads
-from registry.web.download import send_file
 from registry.workflows.library import Library, Rendered
 from registry.workflows.publish import Publisher
 
 T = TypeVar("T")
 
 _PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
-_CREATED = json.dumps({"message": "201 Created"}).encode()
+_CREATED = b'{"message":"201 Created"}'
 
 
 @frozen(kw_only=True)
@@ -77,9 +76,7 @@ class ProjectPyPI:
         """Publish one file."""
         received = await self.uploads.received(call.request)
         # The client may go away; what it has sent in full is published, or refused, all the same.
-        await _shielded(
-            self.publisher.publish(call.admission.entered, call.actor, received.fields, received.filename, received.staged)
-        )
+        await _shielded(self.publisher.publish(call.admission.entered, call.actor, received.fields, received.filename, received.staged))
         call.request.setResponseCode(201)
         secure(call.request)
         call.request.setHeader(b"content-type", b"application/json")
@@ -112,10 +109,10 @@ def _mount(request: Any) -> str:
     return str(head.decode("ascii", "replace"))
 
 
-def _shielded(work: Awaitable[T]) -> "Deferred[T]":
+def _shielded(work: Coroutine[Deferred[Any], Any, T]) -> "Deferred[T]":
     """Wait for `work` without stopping it when the wait is cancelled."""
     outcome: Deferred[T] = Deferred(lambda _: None)
-    running = Deferred.fromCoroutine(work)  # type: ignore[arg-type]
+    running: Deferred[T] = Deferred.fromCoroutine(work)
     running.addCallbacks(
         lambda result: None if outcome.called else outcome.callback(result),
         lambda failure: None if outcome.called else outcome.errback(failure),

@@ -72,6 +72,7 @@ class RegistryRequest(Request):
     dropped for a while, because closing on unread bytes would reset the connection and hide the answer.
     """
 
+    channel: Any  # a RegistryChannel; None once the connection is gone
     intake: Intake | None = None  # who takes the body; None without one
     refusal: RegistryError | None = None  # why nobody takes it
     admission: Any = None  # who was let in, for the access log
@@ -115,7 +116,7 @@ class RegistryRequest(Request):
         elif self.refusal is not None:
             self._dropped += len(data)
             if self._dropped > _LINGER_BYTES:
-                self.channel.transport.abortConnection()
+                self.channel.cut()
         else:
             self._feed(data)
 
@@ -174,7 +175,7 @@ class RegistryRequest(Request):
         error = failure.value
         if not isinstance(error, RegistryError):
             self._log.failure("deciding on {request}", failure, request=self)
-            self.channel.transport.abortConnection()
+            self.channel.cut()
             return
         if not self._disconnected:
             self._refuse(error)

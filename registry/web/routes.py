@@ -107,13 +107,13 @@ class Routes:
             return None
         return self._by_endpoint[endpoint], cast("dict[str, str]", arguments)
 
-    def _behind_gate(self, route: Route) -> Callable[..., Awaitable[object]]:
-        async def run(request: Any, **arguments: str) -> object:
+    def _behind_gate(self, route: Route) -> Callable[..., Awaitable[bytes | None]]:
+        async def run(request: Any, **arguments: str) -> bytes | None:
             return await self._run(route, request, arguments)
 
         return run
 
-    async def _run(self, route: Route, request: Any, arguments: dict[str, str]) -> object:
+    async def _run(self, route: Route, request: Any, arguments: dict[str, str]) -> bytes | None:
         try:
             project = arguments.pop("project", None)
             if route.permission is Permission.OPEN:
@@ -139,7 +139,7 @@ def _sized(request: Any, body: bytes) -> bytes:
     return body
 
 
-def _break_off(request: Any) -> "Deferred[object]":
+def _break_off(request: Any) -> "Deferred[bytes | None]":
     """End an answer that is half out the only honest way, by breaking the connection; never with an error text in the middle of a file."""
     request.transport.abortConnection()
     return Deferred()  # Klein cancels it when the connection is gone
@@ -150,7 +150,7 @@ def address_of(request: IRequest) -> str:
     return str(getattr(request.getClientAddress(), "host", "") or "")
 
 
-def _failed(request: Any, failure: Failure) -> object:
+def _failed(request: Any, failure: Failure) -> "bytes | Deferred[bytes | None]":
     """Answer what no route took, and what is our fault; only the latter is logged."""
     error = failure.value
     if isinstance(error, MethodNotAllowed):

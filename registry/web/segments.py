@@ -3,7 +3,7 @@
 import re
 from urllib.parse import unquote_to_bytes
 
-from klein import Klein
+from klein import Klein, KleinRenderable
 from klein.resource import KleinResource
 from twisted.web.iweb import IRequest
 from werkzeug.routing import BaseConverter
@@ -59,7 +59,7 @@ class SegmentResource(KleinResource):
     def __init__(self, app: Klein) -> None:
         super().__init__(app)
 
-    def render(self, request: IRequest) -> object:
+    def render(self, request: IRequest) -> KleinRenderable:
         """Resource."""
         if not _HOST.fullmatch(request.getRequestHostname()):
             return answer(request, 400, {"error": "400 Bad Request - the Host header is not a host name"})

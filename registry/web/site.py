@@ -27,9 +27,7 @@ class RegistrySite(Site):
     def __init__(
         self, routes: Routes, uploads: Uploads, *, reactor: IReactorTime, deadlines: Deadlines | None = None, log: AccessLog | None = None
     ) -> None:
-        super().__init__(
-            routes.resource(), requestFactory=RegistryRequest, timeout=None, reactor=reactor, parsePOSTFormSubmission=False
-        )
+        super().__init__(routes.resource(), requestFactory=RegistryRequest, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
         self.deadlines = deadlines or Deadlines()
         self.channels: set[RegistryChannel] = set()  # every open connection
         self._routes, self._uploads, self._access_log = routes, uploads, log
@@ -38,12 +36,12 @@ class RegistrySite(Site):
 
     # --- twisted.web's Site ---
 
-    def buildProtocol(self, addr: IAddress | None) -> RegistryChannel:
-        """IProtocolFactory."""
+    def buildProtocol(self, addr: IAddress | None) -> RegistryChannel:  # type: ignore[override]
+        """IProtocolFactory: no wrapper that would choose HTTP/2."""
         channel = RegistryChannel()
         channel.site = channel.factory = self
         channel.requestFactory = self.requestFactory
-        channel.callLater = self.reactor.callLater
+        channel.callLater = self.reactor.callLater  # type: ignore[method-assign, assignment]
         channel.clock = self.reactor.seconds
         return channel
 
@@ -86,7 +84,8 @@ class RegistrySite(Site):
 
     def drain(self) -> "Deferred[None]":
         """Close idle connections now and busy ones after their answer; fires when none is left."""
-        self._drained = drained = Deferred()
+        drained: Deferred[None] = Deferred()
+        self._drained = drained
         for channel in list(self.channels):
             channel.retire()
         self.channel_closed()
@@ -95,7 +94,7 @@ class RegistrySite(Site):
     def abort(self) -> None:
         """Cut what is left."""
         for channel in list(self.channels):
-            channel.transport.abortConnection()
+            channel.cut()
 
     def channel_closed(self) -> None:
         """A connection has gone (RegistryChannel)."""

@@ -79,9 +79,10 @@ class Uploads:
 
     async def received(self, request: Any) -> Received:
         """The form in the body of `request`, however its Site took it. Raises what is wrong with it."""
-        if isinstance(getattr(request, "intake", None), UploadIntake):
-            return request.intake.result()
-        if getattr(request, "intake", None) is None and hasattr(request, "refusal"):
+        intake = getattr(request, "intake", None)
+        if isinstance(intake, UploadIntake):
+            return intake.result()
+        if intake is None and hasattr(request, "refusal"):
             self.receiver(request).close()  # our own Site, and no body at all: says what is missing
         return await self._spooled(request)
 

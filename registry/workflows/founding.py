@@ -14,8 +14,8 @@ FIRST_PROJECT = ProjectPath(namespace=ROOT, segment="packages")
 async def found(accounts: IAccounts, hand_over: Callable[[Secret], Awaitable[None]]) -> bool:
     """On an empty catalog create the administrator, his token and his first project; tell whether it was empty.
 
-    `hand_over` gives the token to its owner. It is called before anything is committed: a crash in between leaves a token that opens nothing
-    and a catalog that is still empty, so that the next start does it all again, never an administrator whose token nobody knows.
+    `hand_over` gives the token to its owner. It is called before anything is committed: a crash in between leaves a token that opens
+    nothing and a catalog that is still empty, so that the next start does it all again, never an administrator whose token nobody knows.
     """
     if await accounts.users():
         return False

@@ -37,7 +37,7 @@ class Admission:
 
 @define(kw_only=True)
 class Gate:
-    """Admits callers. A remembered decision costs one lookup, and is forgotten the moment the journal tells of anything that could alter it."""
+    """Admits callers. A remembered decision costs one lookup, and is forgotten as soon as the journal tells of what could alter it."""
 
     accounts: IAccounts
     packages: IPackages
@@ -61,8 +61,8 @@ class Gate:
     async def admit(self, credential: Credential | None, fingerprint: bytes, project: str | None, permission: Permission) -> Admission:
         """Let the caller in, or raise what he may be told.
 
-        `fingerprint` stands for the credential as it was sent (empty without one); `project` is the id or path as text, None on a route about
-        no project. Raises `Unauthenticated`, `TokenExpired`, `TokenRevoked`, `InsufficientScope`, `Forbidden` or `UnknownProject`.
+        `fingerprint` stands for the credential as it was sent (empty without one); `project` is the id or path as text, None on a route
+        about no project. Raises `Unauthenticated`, `TokenExpired`, `TokenRevoked`, `InsufficientScope`, `Forbidden` or `UnknownProject`.
         """
         known = self.remembered(fingerprint, project, permission)
         if known is not None:
@@ -96,9 +96,7 @@ class Gate:
             raise TokenExpired
         if stored.user.blocked:
             raise Forbidden(reason="Your account has been blocked.")
-        token = Token(
-            id=stored.info.id, name=stored.info.name, scopes=frozenset(stored.info.scopes), expires_at=stored.info.expires_at
-        )
+        token = Token(id=stored.info.id, name=stored.info.name, scopes=frozenset(stored.info.scopes), expires_at=stored.info.expires_at)
         return Identity(user=stored.user, token=token)
 
     def forget(self, changes: tuple[Change, ...]) -> None:

@@ -31,11 +31,13 @@ class Publisher:
             self._settled = Deferred()
             await self._settled
 
-    async def publish(self, project: Project, actor: Actor, fields: Mapping[str, str], filename: str | None, staged: IStagedBlob | None) -> File:
+    async def publish(
+        self, project: Project, actor: Actor, fields: Mapping[str, str], filename: str | None, staged: IStagedBlob | None
+    ) -> File:
         """Publish one staged file.
 
-        Whatever it raises, nothing was published and nothing stays behind; once it returns, the file is durable and on its page. `staged` is
-        None when the form held no file. Checks in the order a person would want to hear of them: form, digests, duplicate, archive.
+        Whatever it raises, nothing was published and nothing stays behind; once it returns, the file is durable and on its page. `staged`
+        is None when the form held no file. Checks in the order a person would want to hear of them: form, digests, duplicate, archive.
         """
         self._underway += 1
         try:

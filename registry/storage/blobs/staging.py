@@ -57,7 +57,7 @@ class StagedBlob:
     _on_full: Callable[[], None]
     _on_space: Callable[[], None]
     _descriptor: int = -1  # opened with the first batch
-    _hashes: "dict[str, _Hash]" = Factory(lambda: {"sha256": hashlib.sha256()})  # fed in the thread
+    _hashes: "dict[str, _Hash | hashlib.blake2b]" = Factory(lambda: {"sha256": hashlib.sha256()})  # fed in the thread
     _waiting: list[bytes] = Factory(list)  # taken, not yet handed to a thread
     _waiting_bytes: int = 0
     _size: int = 0
@@ -159,7 +159,8 @@ class StagedBlob:
 
     def _start_flush(self) -> None:
         self._unflushed = 0
-        self._flushing = flushing = Deferred()
+        flushing: Deferred[None] = Deferred()
+        self._flushing = flushing
 
         def flushed(_: object) -> None:
             # A failure to write back shows again, and is handled, at the fsync in `keep`.
@@ -176,8 +177,9 @@ class StagedBlob:
             self._idle = Deferred()
             await self._idle
         if self._failure is not None:
-            error = self._failure.value
-            raise _named(error) if isinstance(error, OSError) else error
+            if isinstance(self._failure.value, OSError):
+                raise _named(self._failure.value)
+            self._failure.raiseException()
 
     def _clean_up_when_idle(self) -> None:
         if self._discarded and not self._busy and self._flushing is None and self._descriptor >= 0:
@@ -208,7 +210,7 @@ class StagedBlob:
         self._disk.remove(self._path)
 
 
-def _new_hash(algorithm: str) -> "_Hash":
+def _new_hash(algorithm: str) -> "_Hash | hashlib.blake2b":
     # PyPI's blake2_256_digest is BLAKE2b cut to 256 bits; md5 is here to be compared with what a client declared, never trusted.
     return hashlib.blake2b(digest_size=32) if algorithm == "blake2b" else hashlib.new(algorithm, usedforsecurity=False)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, func, select, update
 from zope.interface import implementer
 
 from registry.domain.access import User, Visibility
@@ -11,7 +11,7 @@ from registry.domain.errors import AlreadyTaken, Missing
 from registry.domain.model import Actor, NewToken, ProjectInfo, StoredToken, TokenInfo
 from registry.domain.paths import ProjectPath
 from registry.interfaces import IAccounts
-from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.database import Database, Writing, insert_row
 from registry.storage.catalog.tables import blobs, files, namespaces, packages, projects, tokens, users
 
 _TOKEN = select(tokens, users.c.username, users.c.admin, users.c.blocked).select_from(tokens.join(users))
@@ -61,9 +61,7 @@ class SqlAccounts:
         row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
         if row is None:
             return None
-        return StoredToken(
-            info=_token(row), user=User(id=row.user_id, username=row.username, admin=row.admin, blocked=row.blocked)
-        )
+        return StoredToken(info=_token(row), user=User(id=row.user_id, username=row.username, admin=row.admin, blocked=row.blocked))
 
     async def create_user(self, username: str, email: str, actor: Actor, *, admin: bool = False) -> User:
         """IAccounts."""
@@ -87,9 +85,7 @@ class SqlAccounts:
 
     async def create_token(self, username: str, new: NewToken, actor: Actor) -> TokenInfo:
         """IAccounts."""
-        return await self._database.write(
-            lambda writing: _create_token(writing, _find_user(writing.connection, username), new, actor)
-        )
+        return await self._database.write(lambda writing: _create_token(writing, _find_user(writing.connection, username), new, actor))
 
     async def tokens(self, username: str | None) -> list[TokenInfo]:
         """IAccounts."""
@@ -150,33 +146,37 @@ def _create_user(writing: Writing, username: str, email: str, actor: Actor, *, a
     if connection.execute(select(namespaces.c.id).where(namespaces.c.full_path_key == key)).first() is not None:
         raise AlreadyTaken(what="User name", value=username)
     values = {"username": username, "username_key": key, "email": email, "admin": admin, "blocked": False, "created_at": writing.at}
-    user_id = connection.execute(insert(users).values(values)).inserted_primary_key[0]
-    connection.execute(
-        insert(namespaces).values(
-            kind="user",
-            full_path=username,
-            full_path_key=key,
-            name=username,
-            visibility=Visibility.PUBLIC.value,
-            owner_id=user_id,
-            created_at=writing.at,
-        )
+    user_id = insert_row(connection, users, values)
+    insert_row(
+        connection,
+        namespaces,
+        {
+            "kind": "user",
+            "full_path": username,
+            "full_path_key": key,
+            "name": username,
+            "visibility": Visibility.PUBLIC.value,
+            "owner_id": user_id,
+            "created_at": writing.at,
+        },
     )
     writing.record("user.create", actor, user=username, admin=admin)
     return User(id=user_id, username=username, admin=admin)
 
 
 def _create_token(writing: Writing, user: User, new: NewToken, actor: Actor) -> TokenInfo:
-    token_id = writing.connection.execute(
-        insert(tokens).values(
-            user_id=user.id,
-            name=new.name,
-            digest=new.digest,
-            scopes=list(new.scopes),
-            created_at=writing.at,
-            expires_at=new.expires_at,
-        )
-    ).inserted_primary_key[0]
+    token_id = insert_row(
+        writing.connection,
+        tokens,
+        {
+            "user_id": user.id,
+            "name": new.name,
+            "digest": new.digest,
+            "scopes": list(new.scopes),
+            "created_at": writing.at,
+            "expires_at": new.expires_at,
+        },
+    )
     writing.record("token.create", actor, user=user.username, token=new.name, token_id=token_id, scopes=list(new.scopes))
     return TokenInfo(
         id=token_id,
@@ -198,26 +198,28 @@ def _create_project(writing: Writing, path: ProjectPath, visibility: Visibility,
         raise Missing(what="user or group called", value=path.namespace)
     if connection.execute(select(projects.c.id).where(projects.c.full_path_key == key)).first() is not None:
         raise AlreadyTaken(what="Project path", value=str(path))
-    project_id: int = connection.execute(
-        insert(projects).values(
-            namespace_id=namespace_id,
-            full_path=str(path),
-            full_path_key=key,
-            name=path.segment,
-            visibility=visibility.value,
-            packages_enabled=True,
-            created_at=writing.at,
-        )
-    ).inserted_primary_key[0]
+    project_id = insert_row(
+        connection,
+        projects,
+        {
+            "namespace_id": namespace_id,
+            "full_path": str(path),
+            "full_path_key": key,
+            "name": path.segment,
+            "visibility": visibility.value,
+            "packages_enabled": True,
+            "created_at": writing.at,
+        },
+    )
     writing.record("project.create", actor, project_id=project_id, path=str(path), visibility=visibility.value)
     return project_id
 
 
-def _user(row: "Row[Any]") -> User:
+def _user(row: Any) -> User:
     return User(id=row.id, username=row.username, admin=row.admin, blocked=row.blocked)
 
 
-def _token(row: "Row[Any]") -> TokenInfo:
+def _token(row: Any) -> TokenInfo:
     return TokenInfo(
         id=row.id,
         name=row.name,
@@ -229,7 +231,7 @@ def _token(row: "Row[Any]") -> TokenInfo:
     )
 
 
-def _project(row: "Row[Any]") -> ProjectInfo:
+def _project(row: Any) -> ProjectInfo:
     return ProjectInfo(
         id=row.id,
         path=row.full_path,

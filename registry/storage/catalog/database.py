@@ -2,13 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import Factory, define, field, frozen
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, inspect, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
@@ -48,7 +48,7 @@ class Writing:
             "name": name,
             "detail": detail,
         }
-        serial = self.connection.execute(insert(journal).values(row)).inserted_primary_key[0]
+        serial = insert_row(self.connection, journal, row)
         self.changes.append(Change(serial=serial, at=self.at, action=action, actor=actor, project_id=project_id, name=name, detail=detail))
 
 
@@ -97,7 +97,8 @@ class Database:
 
         Raises `StorageFull` or `Unavailable`.
         """
-        result, changes = await self._writer.run(self._do_write, work)
+        outcome: tuple[T, tuple[Change, ...]] = await self._writer.run(self._do_write, work)
+        result, changes = outcome
         self._tell(changes)
         return result
 
@@ -160,18 +161,21 @@ class Database:
         self._do_read(_latest)
 
 
+def insert_row(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
+    """Insert one row and return the number it was given."""
+    key = connection.execute(insert(table).values(values)).inserted_primary_key
+    assert key is not None, "the table numbers its rows"
+    return int(key[0])
+
+
 def change_of(row: Any) -> Change:
     """A journal row as a value."""
-    actor = Actor(
-        user_id=row.user_id, username=row.username, token_id=row.token_id, token_name=row.token_name, address=row.address
-    )
-    return Change(
-        serial=row.serial, at=row.at, action=row.action, actor=actor, project_id=row.project_id, name=row.name, detail=row.detail
-    )
+    actor = Actor(user_id=row.user_id, username=row.username, token_id=row.token_id, token_name=row.token_name, address=row.address)
+    return Change(serial=row.serial, at=row.at, action=row.action, actor=actor, project_id=row.project_id, name=row.name, detail=row.detail)
 
 
 def _latest(connection: Connection) -> int:
-    return connection.execute(select(func.coalesce(func.max(journal.c.serial), 0))).scalar_one()
+    return int(connection.execute(select(func.coalesce(func.max(journal.c.serial), 0))).scalar_one())
 
 
 def _engine(path: Path) -> Engine:

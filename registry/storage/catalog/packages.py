@@ -1,9 +1,10 @@
 """IPackages over the database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Exists, Select, insert, select
 from zope.interface import implementer
 
 from registry.domain.access import Project, Visibility
@@ -11,7 +12,7 @@ from registry.domain.errors import FileExists
 from registry.domain.model import Actor, File, NewFile, Page
 from registry.domain.names import Name
 from registry.interfaces import IPackages
-from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.database import Database, Writing, insert_row
 from registry.storage.catalog.tables import blobs, files, namespaces, packages, projects
 
 _BATCH = 1000
@@ -40,7 +41,7 @@ class SqlPackages:
     async def page(self, project_id: int, name: Name) -> Page | None:
         """IPackages."""
         query = _PAGE.where(packages.c.project_id == project_id, packages.c.name == name.normalized)
-        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        rows = await self._rows(query)
         if not rows:
             return None
         return Page(name=name, display=rows[0].display_name, files=tuple(_file(row) for row in rows))
@@ -48,8 +49,7 @@ class SqlPackages:
     async def names(self, project_id: int) -> tuple[str, ...]:
         """IPackages."""
         query = select(packages.c.name).distinct().where(packages.c.project_id == project_id).order_by(packages.c.name)
-        rows = await self._database.read(lambda connection: connection.execute(query.where(_has_files())).scalars().all())
-        return tuple(rows)
+        return tuple(await self._scalars(query.where(_has_files())))
 
     async def file(self, project_id: int, sha256: str, filename: str) -> File | None:
         """IPackages."""
@@ -66,7 +66,7 @@ class SqlPackages:
         found: set[str] = set()
         for start in range(0, len(digests), _BATCH):
             query = select(files.c.sha256).distinct().where(files.c.sha256.in_(digests[start : start + _BATCH]))
-            found.update(await self._database.read(lambda connection, query=query: connection.execute(query).scalars().all()))
+            found.update(await self._scalars(query))
         return found
 
     async def blobs(self) -> AsyncIterator[list[tuple[str, int, str]]]:
@@ -74,24 +74,30 @@ class SqlPackages:
         after = ""
         while True:
             query = _blobs_after(after)
-            rows = await self._database.read(lambda connection, query=query: connection.execute(query).all())
+            rows = await self._rows(query)
             if not rows:
                 return
             yield [(row.sha256, row.size, row.filename) for row in rows]
             after = rows[-1].sha256
 
+    async def _rows(self, query: Select[Any]) -> Sequence[Any]:
+        return await self._database.read(lambda connection: connection.execute(query).all())
 
-def _has_files() -> "Select[tuple[int]]":
+    async def _scalars(self, query: Select[Any]) -> Sequence[Any]:
+        return await self._database.read(lambda connection: connection.execute(query).scalars().all())
+
+
+def _has_files() -> Exists:
     return select(files.c.id).where(files.c.package_id == packages.c.id).exists()
 
 
-def _blobs_after(sha256: str) -> "Select[tuple[str, int, str]]":
+def _blobs_after(sha256: str) -> Select[Any]:
     one_name = select(files.c.filename).where(files.c.sha256 == blobs.c.sha256).order_by(files.c.id).limit(1).scalar_subquery()
     query = select(blobs.c.sha256, blobs.c.size, one_name.label("filename"))
     return query.where(blobs.c.sha256 > sha256).order_by(blobs.c.sha256).limit(_BATCH)
 
 
-def project_of(row: "Row[tuple[int, str, str, str, bool, int | None]]") -> Project:
+def project_of(row: Any) -> Project:
     """A projects row, joined with its namespace, as a value."""
     return Project(
         id=row.id,
@@ -103,7 +109,7 @@ def project_of(row: "Row[tuple[int, str, str, str, bool, int | None]]") -> Proje
     )
 
 
-def _file(row: "Row[tuple[object, ...]]") -> File:
+def _file(row: Any) -> File:
     return File(
         id=row.id,
         filename=row.filename,
@@ -124,19 +130,21 @@ def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> File:
     if taken is not None:
         raise FileExists(filename=new.filename, identical=taken == new.digests.sha256)
     _blob(connection, writing, new)
-    file_id = connection.execute(
-        insert(files).values(
-            package_id=package_id,
-            filename=new.filename,
-            sha256=new.digests.sha256,
-            md5=new.digests.others.get("md5"),
-            blake2_256=new.digests.others.get("blake2b"),
-            requires_python=new.requires_python,
-            metadata=dict(new.metadata),
-            uploader_id=actor.user_id,
-            uploaded_at=writing.at,
-        )
-    ).inserted_primary_key[0]
+    file_id = insert_row(
+        connection,
+        files,
+        {
+            "package_id": package_id,
+            "filename": new.filename,
+            "sha256": new.digests.sha256,
+            "md5": new.digests.others.get("md5"),
+            "blake2_256": new.digests.others.get("blake2b"),
+            "requires_python": new.requires_python,
+            "metadata": dict(new.metadata),
+            "uploader_id": actor.user_id,
+            "uploaded_at": writing.at,
+        },
+    )
     writing.record(
         "file.publish",
         actor,
@@ -163,18 +171,20 @@ def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> t
     row = writing.connection.execute(select(packages.c.id, packages.c.version).where(*same)).one_or_none()
     if row is not None:
         return row.id, row.version
-    made = writing.connection.execute(
-        insert(packages).values(
-            project_id=project_id,
-            name=new.name.normalized,
-            display_name=new.name.display,
-            version_key=new.version.key,
-            version=new.version.display,
-            creator_id=actor.user_id,
-            created_at=writing.at,
-        )
+    made = insert_row(
+        writing.connection,
+        packages,
+        {
+            "project_id": project_id,
+            "name": new.name.normalized,
+            "display_name": new.name.display,
+            "version_key": new.version.key,
+            "version": new.version.display,
+            "creator_id": actor.user_id,
+            "created_at": writing.at,
+        },
     )
-    return made.inserted_primary_key[0], new.version.display
+    return made, new.version.display
 
 
 def _blob(connection: Connection, writing: Writing, new: NewFile) -> None:
