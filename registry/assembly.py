@@ -120,7 +120,7 @@ def assemble(
         return address.url
 
     gate = Gate(accounts=store.accounts, packages=store.packages, now=now)
-    library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages)
+    library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages, small_budget=config.cache.files)
     publisher = Publisher(packages=store.packages, blobs=store.blobs, accept_identical=config.uploads.accept_identical)
     for listener in (gate.forget, library.forget):
         store.database.subscribe(listener)

@@ -110,6 +110,7 @@ class Cache:
     """`[cache]`: memory spent on speed."""
 
     pages: int = _key("64M", size, "Memory for rendered pages, in bytes; the least recently used go first.")
+    files: int = _key("8M", size, "Memory for the contents of small files (up to 64 KiB each), in bytes; the least recently used go first.")
 
 
 @frozen(kw_only=True)

@@ -1,7 +1,5 @@
 """The `registry` command."""
 
-from importlib.metadata import version
-
 import click
 
 from registry.cli.accounts import project, token, user
@@ -11,7 +9,7 @@ from registry.cli.verify import verify_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(version("twisted-package-registry"), prog_name="registry")
+@click.version_option(package_name="twisted-package-registry", prog_name="registry")
 @where
 def main(config_file: str | None, data_dir: str | None) -> None:
     """A private Python package registry that speaks GitLab's PyPI registry protocol."""

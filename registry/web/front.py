@@ -1,10 +1,11 @@
 """The front page: what this is and how to use it, for somebody who opened the address in a browser."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from html import escape
+from importlib.resources import files
+from string import Template
 
-from attrs import frozen
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from attrs import field, frozen
 
 from registry.domain.access import Permission
 from registry.web.errors import secure
@@ -16,6 +17,7 @@ class Front:
     """`external_url` gives the address to show; empty when it is not known."""
 
     external_url: Callable[[], str]
+    _page: Template = field(init=False, factory=lambda: Template(files(__package__).joinpath("templates", "front.html").read_text("utf-8")))
 
     def routes(self) -> Sequence[Route]:
         """The page at the root."""
@@ -28,10 +30,6 @@ class Front:
         request.setHeader(b"content-type", b"text/html; charset=utf-8")
         request.setHeader(b"cache-control", b"no-cache")
         request.setHeader(b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'")
-        return _template().render(url=self.external_url() or "https://REGISTRY").encode()
-
-
-@cache
-def _template() -> Template:
-    environment = Environment(loader=PackageLoader("registry.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.get_template("front.html")
+        url = self.external_url() or "https://REGISTRY"
+        with_token = url.replace("://", "://__token__:TOKEN@", 1)
+        return self._page.substitute(url=escape(url), with_token=escape(with_token)).encode()

@@ -19,6 +19,9 @@ from registry.interfaces import IBlobs, IOpenBlob, IPackages
 _ENTRY_BYTES = 600
 # Indexes are kept under this name, which no project can have.
 _INDEX = ""
+# And this stands for the files of a project, in what changes touch.
+_FILES = "/"
+_FILES_KEPT = 20_000
 
 
 @frozen(kw_only=True)
@@ -29,6 +32,7 @@ class Rendered:
     etag: str
 
 
+_FileKey = tuple[int, str, str]  # project id, sha256, file name
 _Scope = tuple[int, str]  # project id and normalised name
 _Shape = tuple[Representation, str]  # and the base or prefix of its links
 
@@ -43,13 +47,20 @@ class _Load:
 
 @define(kw_only=True)
 class Library:
-    """Resolves pages, indexes and files of a project. `budget` bounds the memory that rendered pages take, in bytes."""
+    """Resolves pages, indexes and files of a project.
+
+    `budget` and `small_budget` bound the memory, in bytes, that rendered pages and the contents of small files take.
+    """
 
     packages: IPackages
     blobs: IBlobs
     budget: int
+    small_budget: int
     _rendered: "OrderedDict[_Scope, dict[_Shape, Rendered]]" = Factory(OrderedDict)  # least recently used first
     _bytes: int = 0
+    _files: "OrderedDict[_FileKey, File]" = Factory(OrderedDict)  # found before; least recently used first
+    _small: "OrderedDict[str, IOpenBlob]" = Factory(OrderedDict)  # small blobs, by sha256; least recently used first
+    _small_bytes: int = 0
     _loads: "list[_Load]" = Factory(list)  # reads under way, so that one overtaken by a change is not kept
 
     async def page(self, project: Project, name: Name, representation: Representation, base: str) -> Rendered:
@@ -76,18 +87,50 @@ class Library:
 
     async def file(self, project: Project, sha256: str, filename: str) -> File:
         """The file with exactly this digest and name. Raises `UnknownFile`."""
-        file = await self.packages.file(project.id, sha256, filename)
+        key = (project.id, sha256, filename)
+        file = self._files.get(key)
         if file is None:
-            raise UnknownFile(filename=filename)
+            with self._loading((project.id, _FILES)) as load:
+                file = await self.packages.file(project.id, sha256, filename)
+            if file is None:
+                raise UnknownFile(filename=filename)
+            if not load.overtaken:
+                self._files[key] = file
+                if len(self._files) > _FILES_KEPT:
+                    self._files.popitem(last=False)
+        else:
+            self._files.move_to_end(key)
         return file
 
     async def open(self, file: File) -> IOpenBlob:
         """The bytes of `file`. Raises `BlobMissing` if the store has lost them."""
-        return await self.blobs.open(file.sha256)
+        blob = self._small.get(file.sha256)
+        if blob is not None:
+            self._small.move_to_end(file.sha256)
+            return blob
+        blob = await self.blobs.open(file.sha256)
+        # A blob read whole holds nothing but bytes, which never change: it serves any number of readers.
+        if blob.data is not None and file.sha256 not in self._small:
+            self._small[file.sha256] = blob
+            self._small_bytes += blob.size + _ENTRY_BYTES
+            while self._small_bytes > self.small_budget:
+                _, gone = self._small.popitem(last=False)
+                self._small_bytes -= gone.size + _ENTRY_BYTES
+        return blob
 
     def forget(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener): what they touch is rendered anew."""
-        touched = {(change.project_id, name) for change in changes if change.project_id is not None for name in (change.name, _INDEX)}
+        touched: set[_Scope] = set()
+        for change in changes:
+            if change.project_id is not None:
+                touched |= {(change.project_id, change.name), (change.project_id, _INDEX)}
+                # A file that is published changes nothing about those that were.
+                if change.action != "file.publish":
+                    touched.add((change.project_id, _FILES))
+        for project_id, name in touched:
+            if name == _FILES:
+                for key in [key for key in self._files if key[0] == project_id]:
+                    del self._files[key]
         for load in self._loads:
             load.overtaken = load.overtaken or load.scope in touched
         for scope in touched:
