@@ -16,8 +16,10 @@ from attrs import field, frozen
 _PREFIX = "REGISTRY__"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SPANS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_SIZE = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE)
+_LONGEST = 10 * 365 * 86400  # seconds; the reactor's timers end some way beyond
+_SIZE = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE | re.ASCII)
+_ADDRESS = re.compile(r"[!\"$->A-~]+")  # printable ASCII but "#", "?" and "@"
 _SWITCH = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
 
 
@@ -38,7 +40,10 @@ def duration(text: str) -> float:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError("use a duration such as 30s, 5m, 12h or 7d")
-    return float(match[1]) * _SPANS[match[2].lower()]
+    seconds = float(match[1]) * _SPANS[match[2].lower()]
+    if seconds > _LONGEST:
+        raise ValueError("use a duration of at most 10 years")
+    return seconds
 
 
 def switch(text: str) -> bool:
@@ -58,8 +63,9 @@ def url(text: str) -> str:
         port = parts.port
     except ValueError:
         raise ValueError("use an address such as https://packages.example.com") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError("use an address such as https://packages.example.com, without user, query or fragment")
+    # Looked for in the text, not in the parts: an empty user or query is still one, and urlsplit drops line breaks.
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not _ADDRESS.fullmatch(text):
+        raise ValueError("use an address such as https://packages.example.com, in ASCII, without user, query or fragment")
     if port == {"http": 80, "https": 443}[parts.scheme]:
         # GitLab: with a default port spelt out, pip does not send its credentials to the files' addresses.
         raise ValueError(f"leave out the port, {port} is the default of {parts.scheme}")

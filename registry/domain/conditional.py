@@ -1,9 +1,13 @@
 """Conditional and partial requests (RFC 9110, sections 13 and 14), decided without a socket."""
 
+import re
 from datetime import UTC, datetime
 
 from attrs import frozen
 from werkzeug.http import parse_etags, parse_if_range_header, parse_range_header
+
+# RFC 9110, 14.1.2: a suffix of no bytes is well-formed and never satisfiable; werkzeug takes it for malformed.
+_NOTHING = re.compile(r"[ \t]*bytes[ \t]*=[ \t]*-0+[ \t]*", re.IGNORECASE | re.ASCII)
 
 
 @frozen(kw_only=True)
@@ -37,7 +41,7 @@ def requested_span(header: str | None, if_range: str | None, *, etag: str, modif
     """
     if header is None or not _same_file(if_range, etag, modified):
         return None
-    if header.strip().lower().replace(" ", "") == "bytes=-0":
+    if _NOTHING.fullmatch(header):
         raise Unsatisfiable
     parsed = parse_range_header(header)
     if parsed is None or parsed.units != "bytes" or len(parsed.ranges) != 1:

@@ -77,7 +77,11 @@ class UploadForm:
                 else:
                     self._collect(event)
         except MultipartError as error:
-            raise MalformedForm(problem=f"{error} (was it cut off, or is its boundary wrong?)") from None
+            if not self._complete():
+                raise MalformedForm(problem=f"{error} (was it cut off, or is its boundary wrong?)") from None
+            # RFC 2046: what follows the last boundary is ignored. The parser refuses it in a chunk of its own, where a network may well put
+            # the line break that most clients end with.
+            self._count(len(chunk))
 
     def close(self) -> Mapping[str, str]:
         """Return all fields. Raises `MalformedForm` when the closing boundary never came."""
@@ -86,6 +90,13 @@ class UploadForm:
         except MultipartError as error:
             raise MalformedForm(problem=f"it is not complete: {error}") from None
         return self.fields
+
+    def _complete(self) -> bool:
+        try:
+            (self._parser or self._start()).close()
+        except MultipartError:
+            return False
+        return True
 
     def _start(self) -> PushMultipartParser:
         try:
@@ -120,9 +131,12 @@ class UploadForm:
             self.fields[self._part] = "" if text == "UNKNOWN" else text
 
     def _collect(self, data: bytes) -> None:
-        self.overhead += len(data)
-        if self.overhead > OVERHEAD_BYTES:
-            raise MalformedForm(problem=f"its fields hold more than {OVERHEAD_BYTES:,} bytes beside the file")
+        self._count(len(data))
         room = FIELD_BYTES - len(self._value)
         if room > 0:
             self._value += data[:room]
+
+    def _count(self, overhead: int) -> None:
+        self.overhead += overhead
+        if self.overhead > OVERHEAD_BYTES:
+            raise MalformedForm(problem=f"its fields hold more than {OVERHEAD_BYTES:,} bytes beside the file")
