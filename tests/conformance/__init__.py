@@ -1,0 +1,1 @@
+"""What every implementation of an interface promises, run against each of them."""

@@ -1,0 +1,1 @@
+"""The catalog, the blobs and the threads that wait for them."""

@@ -1,0 +1,1 @@
+"""What the registry does for a caller, over the shipped fakes."""
