@@ -67,5 +67,5 @@ class SegmentResource(KleinResource):
         try:
             request.postpath = [segment.encode() for segment in split(raw)] or [b""]
         except BadPath:
-            return answer(request, 400, {"error": "400 Bad Request - the path holds bytes that are not UTF-8 text"})
+            return answer(request, 400, {"error": "400 Bad Request - the path holds control characters, or bytes that are not UTF-8"})
         return super().render(request)

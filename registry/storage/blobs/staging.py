@@ -26,7 +26,7 @@ T = TypeVar("T")
 _BATCH = 1 << 19
 # What may wait for the disk before the sender is paused, and when it may go on.
 _HIGH, _LOW = 8 << 20, 2 << 20
-# The kernel is told to start writing back this often, so that the final fsync of a large file finds little left to do.
+# A large file is flushed this often while it arrives, so that the final fsync finds little left to do.
 _FLUSH_EVERY = 64 << 20
 _READ = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -63,7 +63,8 @@ class StagedBlob:
     _size: int = 0
     _busy: bool = False  # a thread has a batch
     _flushing: "Deferred[None] | None" = None  # a thread asks the kernel to write back
-    _unflushed: int = 0
+    _flushed: int = 0  # how much of the file has been
+    _unflushed: int = 0  # and how much has been written since
     _full: bool = False  # the sender is paused
     _idle: "Deferred[None] | None" = None  # somebody waits for the last batch
     _failure: Failure | None = None
@@ -108,6 +109,7 @@ class StagedBlob:
         assert self._digests is not None, "finish() comes before keep()"
         if self._flushing is not None:
             await self._flushing
+        self._check()
         if not self._pinned:
             self._pinned = self._digests.sha256
             self._shelf.pin(self._pinned)
@@ -158,17 +160,20 @@ class StagedBlob:
         self._clean_up_when_idle()
 
     def _start_flush(self) -> None:
-        self._unflushed = 0
+        start, length = self._flushed, self._unflushed
+        self._flushed, self._unflushed = start + length, 0
         flushing: Deferred[None] = Deferred()
         self._flushing = flushing
 
-        def flushed(_: object) -> None:
-            # A failure to write back shows again, and is handled, at the fsync in `keep`.
+        def flushed(result: object) -> None:
+            # The kernel reports a failed write-back once: the fsync in `keep` would not hear of it again.
+            if isinstance(result, Failure):
+                self._failed(result)
             self._flushing = None
             flushing.callback(None)
             self._clean_up_when_idle()
 
-        self._threads.run(self._disk.flush, self._descriptor).addBoth(flushed)
+        self._threads.run(self._disk.flush_behind, self._descriptor, start, length).addBoth(flushed)
 
     async def _drained(self) -> None:
         if self._waiting and not self._busy:
@@ -176,6 +181,9 @@ class StagedBlob:
         if self._busy:
             self._idle = Deferred()
             await self._idle
+        self._check()
+
+    def _check(self) -> None:
         if self._failure is not None:
             if isinstance(self._failure.value, OSError):
                 raise _named(self._failure.value)
