@@ -423,8 +423,14 @@ class Bench:
                     before, cpu, began = server.memory(), server.cpu(), time.perf_counter()
                     status = Uploader(server.port, server.upload_path, server.auth).send(path, "bigup", version, algorithms)
                     wall = time.perf_counter() - began
-                    self.save(f"{self.args.bytes / GB:g} GB upload, {'+'.join(algorithms)}", server,
-                              mb_per_s=round(self.args.bytes / wall / 1e6), status=status, cpu_s=round(server.cpu() - cpu, 2), added_mb=round(server.memory("VmHWM") - before, 1))  # fmt: skip
+                    self.save(
+                        f"{self.args.bytes / GB:g} GB upload, {'+'.join(algorithms)}",
+                        server,
+                        mb_per_s=round(self.args.bytes / wall / 1e6),
+                        status=status,
+                        cpu_s=round(server.cpu() - cpu, 2),
+                        added_mb=round(server.memory("VmHWM") - before, 1),
+                    )
                 path.unlink()
         self.stop(servers)
 
