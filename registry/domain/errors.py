@@ -1,5 +1,6 @@
 """What can go wrong, in the registry's own words. Nothing here knows HTTP; `web.errors` has the one table that does."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from attrs import frozen
@@ -157,6 +158,56 @@ class InvalidSetting(RegistryError):
 
 
 @frozen(kw_only=True)
+class InvalidParameters(RegistryError):
+    """Parameters of a REST request are missing or of the wrong kind; `problem` in Grape's words."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return self.problem
+
+
+@frozen(kw_only=True)
+class Refused(RegistryError):
+    """A change that the rules do not allow; `problems` maps the fields at fault to GitLab's words."""
+
+    problems: Mapping[str, tuple[str, ...]]
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name} {' and '.join(words)}" for name, words in self.problems.items())
+
+
+@frozen(kw_only=True)
+class Conflict(RegistryError):
+    """What is to be made exists already."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@frozen(kw_only=True)
+class Unprocessable(RegistryError):
+    """A change that is well-formed and cannot be made, such as a pattern that is taken."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@frozen(kw_only=True)
+class TooManyFailures(RegistryError):
+    """Too many failed sign-ins from this address or for this user name; `retry_after` in seconds."""
+
+    retry_after: int
+
+    def __str__(self) -> str:
+        return "Too many failed sign-ins; check the token, then try again in a minute"
+
+
+@frozen(kw_only=True)
 class AlreadyTaken(RegistryError):
     """The name or path of something new belongs to something that exists."""
 
@@ -176,6 +227,32 @@ class UnknownProject(RegistryError):
 
     def __str__(self) -> str:
         return "Project Not Found"
+
+
+@frozen(kw_only=True)
+class UnknownGroup(RegistryError):
+    """No group that this caller may see."""
+
+    def __str__(self) -> str:
+        return "Group Not Found"
+
+
+@frozen(kw_only=True)
+class NotFound(RegistryError):
+    """Nothing of this kind and number that this caller may see; `what` is GitLab's word for it, empty for GitLab's plain form."""
+
+    what: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} Not Found" if self.what else "Not Found"
+
+
+@frozen(kw_only=True)
+class UnknownPackage(RegistryError):
+    """No package of this number in this project."""
+
+    def __str__(self) -> str:
+        return "Package not found"
 
 
 @frozen(kw_only=True)

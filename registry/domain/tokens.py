@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from enum import Enum
 
@@ -10,7 +11,6 @@ from attrs import field, frozen
 
 from registry.domain.errors import InvalidSetting
 
-_PERSONAL_PREFIX = "glpat-"
 _RANDOM_BYTES = 24
 
 
@@ -20,6 +20,8 @@ class Carrier(Enum):
     BASIC = "basic"
     HEADER = "private-token"
     BEARER = "bearer"
+    DEPLOY_HEADER = "deploy-token"
+    JOB_HEADER = "job-token"
 
 
 @frozen
@@ -38,7 +40,7 @@ class Secret:
         A token is 192 random bits, so a fast digest gives nothing away, and looking one up by its digest takes the same time whether or not
         some prefix of it is known.
         """
-        return hashlib.sha256(self._text.encode("utf-8", "surrogateescape")).hexdigest()
+        return hashlib.sha256(self._text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def __str__(self) -> str:
         return "***"
@@ -63,6 +65,7 @@ class Scope(Enum):
     READ_API = "read_api"
     READ_PACKAGE_REGISTRY = "read_package_registry"
     WRITE_PACKAGE_REGISTRY = "write_package_registry"
+    READ_USER = "read_user"
 
     @classmethod
     def parse(cls, text: str) -> "Scope":
@@ -73,9 +76,37 @@ class Scope(Enum):
             raise InvalidSetting(what="Scope", value=text, allowed=f"use {', '.join(scope.value for scope in cls)}") from None
 
 
-def mint() -> Secret:
-    """Make a new personal access token."""
-    return Secret(_PERSONAL_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES))
+# GitLab's other scopes: accepted, so that scripts run unchanged, and powerless here.
+POWERLESS = frozenset(
+    "admin_mode ai_features create_runner k8s_proxy manage_runner read_registry read_repository read_service_ping "
+    "read_virtual_registry self_rotate sudo write_registry write_repository write_virtual_registry".split()
+)
+
+
+def check_scopes(scopes: Sequence[str], allowed: frozenset[str]) -> tuple[str, ...]:
+    """`scopes` without repetitions. Raises `InvalidSetting` when there is none, or one that is not allowed."""
+    wanted = tuple(dict.fromkeys(scopes))
+    unknown = [scope for scope in wanted if scope not in allowed]
+    if unknown or not wanted:
+        raise InvalidSetting(what="Scope", value=", ".join(unknown), allowed=f"use at least one of {', '.join(sorted(allowed))}")
+    return wanted
+
+
+PERSONAL_SCOPES = frozenset(scope.value for scope in Scope) | POWERLESS
+DEPLOY_SCOPES = frozenset({"read_package_registry", "write_package_registry", "read_repository", "read_registry", "write_registry"})
+
+
+class Prefix(Enum):
+    """How a token begins, by its kind; GitLab's."""
+
+    PERSONAL = "glpat-"
+    DEPLOY = "gldt-"
+    JOB = "glcbt-"
+
+
+def mint(prefix: Prefix = Prefix.PERSONAL) -> Secret:
+    """Make a new token."""
+    return Secret(prefix.value + secrets.token_urlsafe(_RANDOM_BYTES))
 
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -93,4 +124,7 @@ def parse_expiry(text: str, now: datetime) -> datetime:
         raise InvalidSetting(what="Expiry", value=text, allowed=f"it has no time zone; {allowed}")
     if moment <= now:
         raise InvalidSetting(what="Expiry", value=text, allowed="it has passed already")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, in a zone behind UTC
+        raise InvalidSetting(what="Expiry", value=text, allowed=allowed) from None

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    sql,
     types,
 )
 
@@ -72,6 +73,8 @@ users = _table(
     Column("email", String(255), nullable=False),
     Column("admin", Boolean, nullable=False),
     Column("blocked", Boolean, nullable=False),
+    Column("name", String(255), nullable=False, server_default=""),
+    Column("bot", Boolean, nullable=False, server_default=sql.false()),
     Column("created_at", Instant, nullable=False),
 )
 
@@ -83,6 +86,9 @@ namespaces = _table(
     Column("full_path_key", String(1024), nullable=False, unique=True),  # lower case
     Column("name", String(255), nullable=False),
     Column("visibility", String(8), nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    # The ids from the outermost namespace to this one, "1/5/9": all below it begin with this and a slash.
+    Column("traversal", String(1024), nullable=False, index=True, server_default=""),
     Column("parent_id", ForeignKey("namespaces.id"), index=True),
     Column("owner_id", ForeignKey("users.id"), index=True),  # of a personal namespace
     Column("created_at", Instant, nullable=False),
@@ -98,6 +104,10 @@ projects = _table(
     Column("name", String(255), nullable=False),
     Column("visibility", String(8), nullable=False),
     Column("packages_enabled", Boolean, nullable=False),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("registry_access", String(8), nullable=False, server_default="enabled"),
+    Column("job_tokens_limited", Boolean, nullable=False, server_default=sql.true()),  # the allowlist is enforced
+    Column("creator_id", BigInteger, index=True),  # no foreign key: SQLite could only add one by copying the table
     Column("created_at", Instant, nullable=False),
     CheckConstraint("visibility IN ('private', 'internal', 'public')", name="visibility"),
 )
@@ -112,7 +122,82 @@ tokens = _table(
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant),
     Column("revoked_at", Instant),
+    Column("description", Text, nullable=False, server_default=""),
+    Column("last_used_at", Instant),
+    # Of a project or group access token: its bot is a member there.
+    Column("project_id", BigInteger, index=True),
+    Column("namespace_id", BigInteger, index=True),
+    Column("family", BigInteger),  # the first token of a row of rotations; empty: its own
 )
+
+members = _table(
+    "members",
+    Column("id", _Id, primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("project_id", ForeignKey("projects.id"), index=True),
+    Column("namespace_id", ForeignKey("namespaces.id"), index=True),
+    Column("access_level", Integer, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    UniqueConstraint("user_id", "project_id"),
+    UniqueConstraint("user_id", "namespace_id"),
+    CheckConstraint("(project_id IS NULL) <> (namespace_id IS NULL)", name="one_place"),
+)
+
+deploy_tokens = _table(
+    "deploy_tokens",
+    Column("id", _Id, primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), index=True),
+    Column("namespace_id", ForeignKey("namespaces.id"), index=True),
+    Column("name", String(255), nullable=False),
+    Column("username", String(255), nullable=False),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("creator_id", ForeignKey("users.id"), index=True),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant),
+    Column("revoked_at", Instant),
+    CheckConstraint("(project_id IS NULL) <> (namespace_id IS NULL)", name="one_place"),
+)
+
+job_tokens = _table(
+    "job_tokens",
+    Column("id", _Id, primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False, index=True),  # the job runs in it
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),  # who triggered it
+    Column("creator_id", ForeignKey("users.id"), index=True),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("ref", String(255), nullable=False),
+    Column("sha", String(64), nullable=False),
+    Column("pipeline_id", BigInteger),
+    Column("job_id", BigInteger),
+    Column("created_at", Instant, nullable=False),
+    Column("expires_at", Instant, nullable=False),
+    Column("revoked_at", Instant),
+)
+
+# Whose jobs may use their tokens in a project, beside its own.
+job_allowlist = Table(
+    "job_allowlist",
+    metadata,
+    Column("project_id", ForeignKey("projects.id"), primary_key=True),
+    Column("source_project_id", ForeignKey("projects.id"), primary_key=True, index=True),
+    Column("created_at", Instant, nullable=False),
+)
+
+protection_rules = _table(
+    "protection_rules",
+    Column("id", _Id, primary_key=True),
+    Column("project_id", ForeignKey("projects.id"), nullable=False),
+    Column("pattern", String(255), nullable=False),  # as given
+    Column("least_for_push", Integer),  # an access level, 60 for administrators; empty: not protected
+    Column("least_for_delete", Integer),
+    Column("created_at", Instant, nullable=False),
+    UniqueConstraint("project_id", "pattern"),
+)
+
+# Settings of the whole registry that are changed while it runs.
+settings = Table("settings", metadata, Column("name", String(255), primary_key=True), Column("value", JSON, nullable=False))
 
 blobs = Table(
     "blobs",
@@ -132,7 +217,10 @@ packages = _table(
     Column("version", String(255), nullable=False),  # as first uploaded
     Column("creator_id", ForeignKey("users.id"), index=True),
     Column("created_at", Instant, nullable=False),
+    Column("last_downloaded_at", Instant),
     UniqueConstraint("project_id", "name", "version_key"),
+    Index(None, "project_id", "created_at", "id"),
+    Index(None, "project_id", "version", "id"),
 )
 
 files = _table(
@@ -147,6 +235,7 @@ files = _table(
     Column("metadata", JSON, nullable=False),  # core metadata as the archive has it, the form's where it has none
     Column("uploader_id", ForeignKey("users.id"), index=True),
     Column("uploaded_at", Instant, nullable=False),
+    Column("pipeline", JSON),  # of an upload by a CI job: ref, sha, pipeline_id, job_id, user_id
     UniqueConstraint("package_id", "filename"),
     Index(None, "sha256", "filename"),
 )
