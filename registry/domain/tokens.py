@@ -38,7 +38,7 @@ class Secret:
         A token is 192 random bits, so a fast digest gives nothing away, and looking one up by its digest takes the same time whether or not
         some prefix of it is known.
         """
-        return hashlib.sha256(self._text.encode("utf-8", "surrogateescape")).hexdigest()
+        return hashlib.sha256(self._text.encode("utf-8", "surrogatepass")).hexdigest()
 
     def __str__(self) -> str:
         return "***"
@@ -93,4 +93,7 @@ def parse_expiry(text: str, now: datetime) -> datetime:
         raise InvalidSetting(what="Expiry", value=text, allowed=f"it has no time zone; {allowed}")
     if moment <= now:
         raise InvalidSetting(what="Expiry", value=text, allowed="it has passed already")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:  # the last hours of the year 9999, in a zone behind UTC
+        raise InvalidSetting(what="Expiry", value=text, allowed=allowed) from None
