@@ -37,6 +37,7 @@ _BROKEN = (
     NotImplementedError,
     RuntimeError,
     KeyError,
+    TypeError,  # tarfile's, for a gzip head that ends too soon
 )
 
 # What is kept of a distribution's own metadata: GitLab's columns, and what pages and users ask for.
