@@ -1,5 +1,6 @@
 """The only place that constructs things: from a configuration and a reactor to a registry that can be served or embedded."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -242,7 +243,9 @@ class RegistryService(Service):
             await drained
         except Exception:  # noqa: BLE001 - addTimeout's own, and nothing else can fail
             _log.warn("Stopping: cut {left} transfers that did not finish", left=len(self.site.channels))
+            gone = self.site.drain()
             self.site.abort()
+            await gone
         await self.publisher.settled()
         await self._close()
 
@@ -256,6 +259,9 @@ class RegistryService(Service):
         for pool in self.pools:
             if pool.pool.started:
                 pool.stop()
+        if isinstance(self._outcome, Started):
+            # What was cut may have left something half-written. Only a start that succeeded makes the directory ours to clean.
+            self.store.blobs.clear_staging()
         self.store.database.close()
         self.store.data_dir.unlock()
 
@@ -336,7 +342,7 @@ def _shown(host: IAddress) -> str:
     port = getattr(host, "port", None)
     name = getattr(host, "host", None)
     if port is None or name is None:
-        return str(getattr(host, "name", host))
+        return os.fsdecode(getattr(host, "name", None) or str(host))
     return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
 
 

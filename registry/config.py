@@ -46,6 +46,21 @@ def duration(text: str) -> float:
     return seconds
 
 
+def interval(text: str) -> float:
+    """A duration that something is done again after, or given up after: never so short that it is done without end."""
+    seconds = duration(text)
+    if seconds < 1:
+        raise ValueError("use a duration of at least 1s")
+    return seconds
+
+
+def directory(text: str) -> Path:
+    """A path, absolute or relative to where the server is started."""
+    if not text or "\0" in text:
+        raise ValueError("use the path of a directory, such as registry-data or /var/lib/registry")
+    return Path(text)
+
+
 def switch(text: str) -> bool:
     """Yes or no."""
     try:
@@ -89,7 +104,7 @@ def _key(default: str, parse: Callable[[str], object], doc: str) -> Any:
 class Server:
     """`[server]`: where it listens, keeps its data, and how it stops."""
 
-    data_dir: Path = _key("registry-data", Path, "Directory of the catalog and all files; created (mode 0700) if it does not exist.")
+    data_dir: Path = _key("registry-data", directory, "Directory of the catalog and all files; created (mode 0700) if it does not exist.")
     listen: tuple[str, ...] = _key(
         "tcp:8080:interface=127.0.0.1", endpoints, "Where to listen: Twisted endpoint descriptions, one a line; tcp:0 picks a free port."
     )
@@ -97,8 +112,8 @@ class Server:
         "", url, "The address clients use, for links in pages; empty: that of the first listening port, if it is on one interface."
     )
     grace: float = _key("30s", duration, "How long running transfers may take to finish when the server is asked to stop.")
-    head_timeout: float = _key("30s", duration, "How long a connection may take to send a request's headers, or stay idle.")
-    stall_timeout: float = _key("60s", duration, "A transfer that moves less than 1 KiB in this time is cut.")
+    head_timeout: float = _key("30s", interval, "How long a connection may take to send a request's headers, or stay idle.")
+    stall_timeout: float = _key("60s", interval, "A transfer that moves less than 1 KiB in this time is cut.")
 
 
 @frozen(kw_only=True)
@@ -123,7 +138,7 @@ class Cache:
 class Storage:
     """`[storage]`: looking after what is held."""
 
-    sweep_every: float = _key("1h", duration, "How often files that no package names (left by a crash) are removed; also once at start.")
+    sweep_every: float = _key("1h", interval, "How often files that no package names (left by a crash) are removed; also once at start.")
 
 
 @frozen(kw_only=True)

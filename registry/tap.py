@@ -51,7 +51,8 @@ def makeService(options: Options) -> IService:
     try:
         registry = assemble(options["loaded"], reactor)
     except InvalidConfig as error:
-        raise usage.UsageError(str(error)) from None
+        # twistd shows a usage error raised this late as a traceback.
+        raise SystemExit(f"twistd registry: {error}") from None
 
     service = MultiService()
     service.addService(registry.service)

@@ -991,6 +991,7 @@ def registry_in_memory(
     *,
     disk: Disk | None = None,
     files: IThreads | None = None,
+    readers: IThreads | None = None,
     writer: IThreads | None = None,
     limit: int = 1 << 20,
     accept_identical: bool = False,
@@ -1001,7 +1002,7 @@ def registry_in_memory(
 ) -> MemoryRegistry:
     """Put a registry together on `folder`, founded, ready to be asked.
 
-    `files` and `writer` are the threads of blobs and of the catalog's writes: with `HeldThreads` every race can be arranged (the founding
+    `files`, `readers` and `writer` are the threads of blobs and of the catalog: with `HeldThreads` every race can be arranged (the founding
     is done without them). `limit` bounds an uploaded file, in bytes. `more` routes are served beside the real ones.
     """
     clock = MemoryReactorClock()
@@ -1012,8 +1013,8 @@ def registry_in_memory(
 
     data_dir = DataDir(folder)
     data_dir.create()
-    switch = _Switch(inline)
-    database = Database(path=data_dir.catalog, readers=inline, writer=switch, now=now)
+    reading, writing = _Switch(inline), _Switch(inline)
+    database = Database(path=data_dir.catalog, readers=reading, writer=writing, now=now)
     blobs = DirectoryBlobs(folder=data_dir.blobs, threads=files or inline, disk=disk or Disk())
     store = Store(data_dir=data_dir, database=database, packages=SqlPackages(database), accounts=SqlAccounts(database), blobs=blobs)
     blobs.prepare()
@@ -1024,8 +1025,7 @@ def registry_in_memory(
         handed.append(secret)
 
     done(found(store.accounts, hand_over))
-    if writer is not None:
-        switch.threads = writer
+    reading.threads, writing.threads = readers or inline, writer or inline
     gate = Gate(accounts=store.accounts, packages=store.packages, now=now)
     library = Library(packages=store.packages, blobs=blobs, budget=budget, small_budget=budget)
     publisher = Publisher(packages=store.packages, blobs=blobs, accept_identical=accept_identical)

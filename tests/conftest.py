@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from zope.interface import implementer
 
 from registry.testing import MemoryRegistry, registry_in_memory
 
@@ -19,3 +21,20 @@ def registry(tmp_path: Path) -> Iterator[MemoryRegistry]:
     made = registry_in_memory(tmp_path / "data")
     yield made
     made.close()
+
+
+@pytest.fixture
+def logged_errors() -> Iterator[list[BaseException]]:
+    """Every exception that is logged during the test."""
+    found: list[BaseException] = []
+
+    @implementer(ILogObserver)
+    class Observer:
+        def __call__(self, event: LogEvent) -> None:
+            if "log_failure" in event:
+                found.append(event["log_failure"].value)
+
+    observer = Observer()
+    globalLogPublisher.addObserver(observer)
+    yield found
+    globalLogPublisher.removeObserver(observer)

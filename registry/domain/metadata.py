@@ -1,11 +1,12 @@
 """Core metadata out of an open archive: bounded in bytes and members, whatever the archive claims."""
 
+import lzma
 import tarfile
 import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, cast
+from typing import BinaryIO, NoReturn, Self, cast
 
 from attrs import frozen
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -22,7 +23,22 @@ METADATA_BYTES = 8 << 20
 _TAR_BYTES_FLOOR = 64 << 20
 _TAR_RATIO = 50
 _MEMBERS = 100_000
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError, KeyError)
+# tarfile reads a member's extension headers (long names, PAX records) whole, whatever size they claim; real ones hold a path or two.
+_EXTENSION_BYTES = 1 << 16
+_EXTENSIONS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
+_BROKEN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+    KeyError,
+    TypeError,  # tarfile's, for a gzip head that ends too soon
+)
 
 # What is kept of a distribution's own metadata: GitLab's columns, and what pages and users ask for.
 _KEPT = (
@@ -66,6 +82,7 @@ def read_core_metadata(archive: BinaryIO, size: int, file: FileName, name: Name,
     """
     try:
         raw = _wheel(archive) if file.kind is Kind.WHEEL else _sdist(archive, size, zipped=file.text.endswith(".zip"))
+        metadata = CoreMetadata(raw=raw, fields=_parse(raw))
     except InvalidArchive as error:
         raise InvalidArchive(filename=file.text, problem=error.problem) from None
     except MemoryError:
@@ -77,7 +94,6 @@ def read_core_metadata(archive: BinaryIO, size: int, file: FileName, name: Name,
             else "source distribution: it must be a gzipped tar (or zip) archive"
         )
         raise InvalidArchive(filename=file.text, problem=f"is no readable {what} ({error})") from None
-    metadata = CoreMetadata(raw=raw, fields=_parse(raw))
     _agree(metadata, file, name, version)
     return metadata
 
@@ -124,7 +140,7 @@ def _sdist(archive: BinaryIO, size: int, *, zipped: bool) -> bytes:
                     return _member(unpacked, entry)
     else:
         # "r|gz" reads forward only: no seeking about in a file that lies, and memory stays flat.
-        with tarfile.open(fileobj=archive, mode="r|gz", bufsize=1 << 16) as unpacked:
+        with tarfile.open(fileobj=archive, mode="r|gz", bufsize=1 << 16, tarinfo=_Member) as unpacked:
             for member in _members(unpacked, max(_TAR_BYTES_FLOOR, _TAR_RATIO * size)):
                 if _is_pkg_info(member.name) and member.isreg():
                     stream = unpacked.extractfile(member)
@@ -142,6 +158,24 @@ def _members(unpacked: tarfile.TarFile, most: int) -> Iterator[tarfile.TarInfo]:
         yield member
 
 
+class _Member(tarfile.TarInfo):
+    """A tar member that costs what it says: no endless extension header, no sparse map (which no build tool writes)."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """tarfile's: one header block."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type in _EXTENSIONS and not 0 <= found.size <= _EXTENSION_BYTES:
+            raise InvalidArchive(filename="", problem=f"has a tar extension header of {found.size:,} bytes")
+        if found.type == tarfile.GNUTYPE_SPARSE:
+            raise InvalidArchive(filename="", problem="holds a sparse file")
+        return found
+
+    def _proc_gnusparse_10(self, *_: object) -> NoReturn:
+        """tarfile's, for the sparse format of PAX: its map lies in the member's data, of any length."""
+        raise InvalidArchive(filename="", problem="holds a sparse file")
+
+
 def _is_pkg_info(path: str) -> bool:
     folder, _, rest = path.removeprefix("./").partition("/")
     return rest == "PKG-INFO" and folder not in {"", "..", "."}
@@ -152,7 +186,14 @@ def _parse(raw: bytes) -> dict[str, str | tuple[str, ...]]:
     with warnings.catch_warnings():
         # A Metadata-Version newer than pkginfo knows is not our uploader's fault; the known headers are read all the same.
         warnings.simplefilter("ignore")
-        parsed.parse(raw)
+        # The email parser below takes a Content-Type header at its word, and looks for parts within parts.
+        try:
+            parsed.parse(raw)
+            plain = isinstance(parsed.description, str | None)
+        except RecursionError:
+            plain = False
+    if not plain:
+        raise InvalidArchive(filename="", problem="has metadata that is not plain text: remove its Content-Type header")
     fields: dict[str, str | tuple[str, ...]] = {key: str(value) for key in _KEPT if (value := getattr(parsed, key))}
     fields.update({key: tuple(map(str, value)) for key in _KEPT_LISTS if (value := getattr(parsed, key))})
     return fields
@@ -160,6 +201,8 @@ def _parse(raw: bytes) -> dict[str, str | tuple[str, ...]]:
 
 def _agree(metadata: CoreMetadata, file: FileName, name: Name, version: Version) -> None:
     found_name, found_version = str(metadata.fields.get("name", "")), str(metadata.fields.get("version", ""))
+    if not found_name or not found_version:
+        raise InvalidArchive(filename=file.text, problem="has metadata without Metadata-Version, Name or Version")
     try:
         if Name(found_name) != name:
             raise InvalidArchive(filename=file.text, problem=f"says in its metadata that its name is {found_name!r}, not {name.display!r}")

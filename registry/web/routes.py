@@ -135,7 +135,9 @@ class Routes:
 
 
 def _sized(request: Any, body: bytes) -> bytes:
-    request.setHeader(b"content-length", b"%d" % len(body))
+    # RFC 9110, 8.6: the length of a 304 would be that of the answer it stands for, not that of its empty body.
+    if request.code != HTTPStatus.NOT_MODIFIED:
+        request.setHeader(b"content-length", b"%d" % len(body))
     return body
 
 

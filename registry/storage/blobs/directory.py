@@ -67,7 +67,11 @@ class DirectoryBlobs:
         """Create the folders and remove what a killed process left half-written. Blocking; before anything else."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._staging.mkdir(mode=0o700, exist_ok=True)
-        for left in self._staging.iterdir():
+        self.clear_staging()
+
+    def clear_staging(self) -> None:
+        """Remove what is half-written. Blocking; only while nothing is being staged."""
+        for left in self._staging.iterdir() if self._staging.is_dir() else ():
             self.disk.remove(left)
 
     def stage(self, on_full: Callable[[], None], on_space: Callable[[], None]) -> StagedBlob:

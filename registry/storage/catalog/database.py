@@ -67,6 +67,9 @@ class Database:
 
     def open(self) -> None:
         """Create or migrate the schema and accept work. Blocking. Raises `NewerSchema`."""
+        # Ours alone before SQLite opens it: the write-ahead log beside it is given the mode the catalog has then.
+        self._path.touch(mode=0o600)
+        self._path.chmod(0o600)
         engine = _engine(self._path)
         found = _revision(engine)
         if found is None:
@@ -76,7 +79,6 @@ class Database:
                 connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (HEAD,))
         elif found != HEAD:
             _migrate(engine, found)
-        self._path.chmod(0o600)
         with engine.connect() as connection:
             self._seen = _latest(connection)
         self._inode = self._path.stat().st_ino

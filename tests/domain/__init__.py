@@ -1,0 +1,1 @@
+"""Floor 0: values and rules, without a socket, a file or a clock."""
