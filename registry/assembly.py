@@ -23,9 +23,13 @@ from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
 from registry.storage.blobs.directory import DirectoryBlobs
 from registry.storage.blobs.disk import Disk
-from registry.storage.catalog.accounts import SqlAccounts
+from registry.storage.catalog.access import SqlAccess
 from registry.storage.catalog.database import Database
+from registry.storage.catalog.founding import SqlFounding
 from registry.storage.catalog.packages import SqlPackages
+from registry.storage.catalog.places import SqlPlaces
+from registry.storage.catalog.tokens import SqlTokens
+from registry.storage.catalog.users import SqlUsers
 from registry.storage.data_dir import DataDir
 from registry.storage.threads import PooledThreads
 from registry.web.access_log import AccessLog
@@ -67,7 +71,11 @@ class Store:
     data_dir: DataDir
     database: Database
     packages: SqlPackages
-    accounts: SqlAccounts
+    access: SqlAccess
+    users: SqlUsers
+    tokens: SqlTokens
+    places: SqlPlaces
+    founding: SqlFounding
     blobs: DirectoryBlobs
 
     @classmethod
@@ -76,7 +84,17 @@ class Store:
         data_dir = DataDir(path)
         database = Database(path=data_dir.catalog, readers=readers, writer=writer, now=now)
         blobs = DirectoryBlobs(folder=data_dir.blobs, threads=files, disk=disk or Disk())
-        return cls(data_dir=data_dir, database=database, packages=SqlPackages(database), accounts=SqlAccounts(database), blobs=blobs)
+        return cls(
+            data_dir=data_dir,
+            database=database,
+            blobs=blobs,
+            packages=SqlPackages(database),
+            access=SqlAccess(database),
+            users=SqlUsers(database),
+            tokens=SqlTokens(database),
+            places=SqlPlaces(database),
+            founding=SqlFounding(database),
+        )
 
 
 @define(kw_only=True)
@@ -120,7 +138,7 @@ def assemble(
     def external_url() -> str:
         return address.url
 
-    gate = Gate(accounts=store.accounts, packages=store.packages, now=now)
+    gate = Gate(access=store.access, now=now)
     library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages, small_budget=config.cache.files)
     publisher = Publisher(packages=store.packages, blobs=store.blobs, accept_identical=config.uploads.accept_identical)
     for listener in (gate.forget, library.forget):
@@ -197,7 +215,7 @@ class RegistryService(Service):
             for pool in self.pools:
                 pool.start()
             await self.pools[0].run(self._open)
-            first = await found(self.store.accounts, self._hand_over)
+            first = await found(self.store.founding, self._hand_over)
             self._every(_POLL_EVERY, self.store.database.poll)
             if self.log is not None:
                 self._every(_FLUSH_LOG_EVERY, self.log.flush)

@@ -6,8 +6,20 @@ from typing import BinaryIO, TypeVar
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from registry.domain.access import Project, User, Visibility
-from registry.domain.model import Actor, Change, Digests, File, NewFile, NewToken, Page, ProjectInfo, StoredToken, TokenInfo
+from registry.domain.access import Group, Identity, Place, Project, Standing, User, Visibility
+from registry.domain.model import (
+    Actor,
+    Change,
+    Digests,
+    File,
+    Memberships,
+    NewFile,
+    NewToken,
+    Page,
+    ProjectInfo,
+    StoredCredential,
+    TokenInfo,
+)
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
 
@@ -89,11 +101,27 @@ class IBlobs(Interface):
         """Return if blobs can be read and written now. Raises `Unavailable`."""
 
 
-class IPackages(Interface):
-    """Projects and what they hold."""
+class IAccess(Interface):
+    """What the gate asks: credentials, places, and how a caller stands in them."""
 
-    async def project(ref: int | str) -> Project | None:
-        """The `Project` with this id (int) or full path (str, any case); None if there is none."""
+    async def credential(digest: str) -> StoredCredential | None:
+        """The credential whose secret has this digest, expired or revoked ones included; None if there is none."""
+
+    async def enter(kind: str, ref: int | str, identity: Identity) -> tuple[Place | None, Standing]:
+        """The project or group (`kind`) with this id (int) or full path (any case), None if there is none; the caller's standing."""
+
+    async def memberships(user_id: int) -> Memberships:
+        """All direct memberships of a user that have not expired."""
+
+    async def below(group: Group) -> Sequence[Project]:
+        """The projects of a group and of all groups below it, by id."""
+
+    async def admitting(source_project_id: int) -> frozenset[int]:
+        """The ids of the projects whose job-token allowlist admits jobs of this one; itself among them."""
+
+
+class IPackages(Interface):
+    """What projects hold."""
 
     async def page(project_id: int, name: Name) -> Page | None:
         """The `Page` of `name` in the project; None if it holds no file of that name."""
@@ -117,16 +145,20 @@ class IPackages(Interface):
         """All blobs that the catalog names: an async iterator of lists of (sha256, size, one file name)."""
 
 
-class IAccounts(Interface):
-    """Users, tokens and projects, as an operator manages them."""
+class IFounding(Interface):
+    """The first start."""
+
+    async def empty() -> bool:
+        """Whether the catalog has no users yet."""
 
     async def found(username: str, token: NewToken, project: ProjectPath) -> bool:
         """On an empty catalog: create the administrator, his token and his first (private) project; tell whether it was empty."""
 
-    async def token(digest: str) -> StoredToken | None:
-        """The `StoredToken` whose secret has this digest, expired or revoked ones included; None if there is none."""
 
-    async def create_user(username: str, email: str, actor: Actor, *, admin: bool = False) -> User:
+class IUsers(Interface):
+    """People and bots."""
+
+    async def create_user(username: str, email: str, actor: Actor, *, admin: bool = False, name: str = "") -> User:
         """A new `User` with a personal namespace. Raises `AlreadyTaken`."""
 
     async def users() -> list[User]:
@@ -134,6 +166,10 @@ class IAccounts(Interface):
 
     async def block_user(username: str, actor: Actor, *, blocked: bool) -> User:
         """Block or unblock; the changed `User`. Raises `Missing`."""
+
+
+class ITokens(Interface):
+    """Credentials of every kind."""
 
     async def create_token(username: str, new: NewToken, actor: Actor) -> TokenInfo:
         """Keep a `NewToken` for the user; its `TokenInfo`. Raises `Missing`."""
@@ -143,6 +179,10 @@ class IAccounts(Interface):
 
     async def revoke_token(token_id: int, actor: Actor) -> TokenInfo:
         """Revoke at once and for good; the `TokenInfo`. Raises `Missing`."""
+
+
+class IPlaces(Interface):
+    """Groups and projects."""
 
     async def create_project(path: ProjectPath, visibility: Visibility, actor: Actor) -> ProjectInfo:
         """A new project in an existing namespace; its `ProjectInfo`. Raises `Missing`, `AlreadyTaken`."""

@@ -9,7 +9,7 @@ from registry.cli.store import as_json, operator, result, with_store
 from registry.domain.access import User, Visibility
 from registry.domain.model import NewToken, ProjectInfo
 from registry.domain.paths import ProjectPath, check_segment
-from registry.domain.tokens import Scope, mint, parse_expiry
+from registry.domain.tokens import PERSONAL_SCOPES, Scope, check_scopes, mint, parse_expiry
 
 
 @click.group()
@@ -26,7 +26,7 @@ def user() -> None:
 def user_create(store: Store, username: str, email: str, admin: bool, as_json: bool) -> None:
     """Create USERNAME, with a personal namespace for projects."""
     check_segment("User name", username)
-    made = result(store.accounts.create_user(username, email, operator(), admin=admin))
+    made = result(store.users.create_user(username, email, operator(), admin=admin))
     show([_user(made)], as_json=as_json, one=True)
 
 
@@ -35,7 +35,7 @@ def user_create(store: Store, username: str, email: str, admin: bool, as_json: b
 @with_store
 def user_list(store: Store, as_json: bool) -> None:
     """List all users."""
-    show([_user(one) for one in result(store.accounts.users())], as_json=as_json)
+    show([_user(one) for one in result(store.users.users())], as_json=as_json)
 
 
 @user.command("block")
@@ -43,7 +43,7 @@ def user_list(store: Store, as_json: bool) -> None:
 @with_store
 def user_block(store: Store, username: str) -> None:
     """Refuse USERNAME everything, from the next request on."""
-    result(store.accounts.block_user(username, operator(), blocked=True))
+    result(store.users.block_user(username, operator(), blocked=True))
     say(f"{username} is blocked.")
 
 
@@ -52,7 +52,7 @@ def user_block(store: Store, username: str) -> None:
 @with_store
 def user_unblock(store: Store, username: str) -> None:
     """Undo a block."""
-    result(store.accounts.block_user(username, operator(), blocked=False))
+    result(store.users.block_user(username, operator(), blocked=False))
     say(f"{username} is active.")
 
 
@@ -76,10 +76,10 @@ def token() -> None:
 @with_store
 def token_create(store: Store, username: str, name: str, scopes: tuple[str, ...], expires: str | None) -> None:
     """Make a token and print it, this once, alone on stdout."""
-    wanted = tuple(dict.fromkeys(Scope.parse(scope).value for scope in scopes))
+    wanted = check_scopes(scopes, PERSONAL_SCOPES)
     secret = mint()
     new = NewToken(name=name, digest=secret.digest(), scopes=wanted, expires_at=parse_expiry(expires, now()) if expires else None)
-    result(store.accounts.create_token(username, new, operator()))
+    result(store.tokens.create_token(username, new, operator()))
     click.echo(secret.reveal())
 
 
@@ -89,7 +89,7 @@ def token_create(store: Store, username: str, name: str, scopes: tuple[str, ...]
 @with_store
 def token_list(store: Store, username: str | None, as_json: bool) -> None:
     """List tokens; their secrets are kept nowhere."""
-    show([attrs.asdict(one) for one in result(store.accounts.tokens(username))], as_json=as_json)
+    show([attrs.asdict(one) for one in result(store.tokens.tokens(username))], as_json=as_json)
 
 
 @token.command("revoke")
@@ -97,7 +97,7 @@ def token_list(store: Store, username: str | None, as_json: bool) -> None:
 @with_store
 def token_revoke(store: Store, token_id: int) -> None:
     """Make token TOKEN_ID (see `token list`) useless, at once and for good."""
-    revoked = result(store.accounts.revoke_token(token_id, operator()))
+    revoked = result(store.tokens.revoke_token(token_id, operator()))
     say(f"Token {revoked.id} ({revoked.name}) of {revoked.username} is revoked.")
 
 
@@ -113,7 +113,7 @@ def project() -> None:
 @with_store
 def project_create(store: Store, path: str, visibility: str, as_json: bool) -> None:
     """Create the project PATH: NAMESPACE/PROJECT, where a user name is that user's namespace."""
-    made = result(store.accounts.create_project(ProjectPath.parse(path), Visibility.parse(visibility), operator()))
+    made = result(store.places.create_project(ProjectPath.parse(path), Visibility.parse(visibility), operator()))
     show([_project(made)], as_json=as_json, one=True)
 
 
@@ -122,7 +122,7 @@ def project_create(store: Store, path: str, visibility: str, as_json: bool) -> N
 @with_store
 def project_list(store: Store, as_json: bool) -> None:
     """List all projects and what they hold."""
-    show([_project(one) for one in result(store.accounts.projects())], as_json=as_json)
+    show([_project(one) for one in result(store.places.projects())], as_json=as_json)
 
 
 @project.command("show")
@@ -131,7 +131,7 @@ def project_list(store: Store, as_json: bool) -> None:
 @with_store
 def project_show(store: Store, ref: str, as_json: bool) -> None:
     """Show PROJECT, by number or path."""
-    found = result(store.accounts.projects(int(ref) if ref.isascii() and ref.isdigit() else ref))
+    found = result(store.places.projects(int(ref) if ref.isascii() and ref.isdigit() else ref))
     show([_project(one) for one in found], as_json=as_json, one=True)
 
 

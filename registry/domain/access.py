@@ -4,9 +4,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum, IntEnum
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from registry.domain.errors import Forbidden, InsufficientScope, InvalidSetting, RegistryError, Unauthenticated, UnknownGroup, UnknownProject
+from registry.domain.errors import (
+    Forbidden,
+    InsufficientScope,
+    InvalidSetting,
+    RegistryError,
+    Unauthenticated,
+    UnknownGroup,
+    UnknownProject,
+)
 from registry.domain.tokens import Scope
 
 
@@ -92,9 +100,11 @@ class Permission(Enum):
 
 @frozen(kw_only=True)
 class Rule:
-    """Who has a permission. `scopes`: those of a user's token that do (None: any); `least`: the role it takes in a project, `least_in_group`
-    in a group; `deploy`: the scopes of a deploy token that do (empty: deploy tokens are not read here); `job`: CI job tokens are read here;
-    `packages`: the project's package registry must be on.
+    """Who has a permission.
+
+    `scopes`: those of a user's token that do (None: any); `least`: the role it takes in a project, `least_in_group` in a group; `deploy`:
+    the scopes of a deploy token that do (empty: deploy tokens are not read here); `job`: CI job tokens are read here; `packages`: the
+    project's package registry must be on.
     """
 
     scopes: tuple[Scope, ...] | None
@@ -254,12 +264,19 @@ Place = Project | Group
 
 @frozen(kw_only=True)
 class Standing:
-    """What the catalog knows of a caller in a place: his highest role by membership, there or above, and whether its job-token allowlist
-    admits the project his job runs in.
+    """What the catalog knows of a caller in a place.
+
+    `role`: his highest by membership, there or above; `admits_job`: whether the place's allowlist admits the project his job runs in.
     """
 
     role: Role = Role.NONE
     admits_job: bool = True
+    until: datetime | None = None  # when this may end by itself: a membership or the credential expires
+
+    def not_after(self, moment: datetime | None) -> "Standing":
+        """The same, ending at `moment` at the latest."""
+        ends = [end for end in (self.until, moment) if end is not None]
+        return evolve(self, until=min(ends)) if ends else self
 
 
 STRANGER = Standing()
@@ -309,9 +326,9 @@ def demand(
 ) -> None:
     """Let pass who may do `permission` in `place`; None stands for a place that does not exist.
 
-    What the caller may not see is to him as if it did not exist: `UnknownProject` (or `UnknownGroup`), but `Unauthenticated` to an anonymous
-    caller where `challenge` says so (PyPI routes: clients then send credentials) or where the permission changes something. What he sees and
-    may not do is `Forbidden`. A token without the scope is refused first, even where anybody may read (GitLab).
+    What the caller may not see is to him as if it did not exist: `UnknownProject` (or `UnknownGroup`), but `Unauthenticated` to an
+    anonymous caller where `challenge` says so (PyPI routes: clients then send credentials) or where the permission takes a role. What he
+    sees and may not do is `Forbidden`. A token without the scope is refused first, even where anybody may read (GitLab).
     """
     rule = RULES[permission]
     demand_credential(permission, identity)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from attrs import frozen
 
-from registry.domain.access import Identity, User, Visibility
+from registry.domain.access import Identity, Place, Project, Role, Visibility
 from registry.domain.names import Name
 from registry.domain.versions import Version
 
@@ -72,6 +72,9 @@ class TokenInfo:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    user_id: int = 0
+    description: str = ""
+    last_used_at: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -82,14 +85,31 @@ class NewToken:
     digest: str
     scopes: tuple[str, ...]
     expires_at: datetime | None
+    description: str = ""
 
 
 @frozen(kw_only=True)
-class StoredToken:
-    """A token found by its digest, with the user it acts for."""
+class StoredCredential:
+    """A credential found by the digest of its secret. `kind` is "personal", "deploy" or "job"."""
 
-    info: TokenInfo
-    user: User
+    kind: str
+    identity: Identity
+    revoked: bool
+
+
+@frozen(kw_only=True)
+class Memberships:
+    """A user's direct roles, by id of project and of group."""
+
+    projects: Mapping[int, Role]
+    groups: Mapping[int, Role]
+
+    def in_(self, place: Place) -> Role:
+        """The highest role in `place`, from there or above."""
+        roles = [self.groups.get(group, Role.NONE) for group in place.lineage]
+        if isinstance(place, Project):
+            roles.append(self.projects.get(place.id, Role.NONE))
+        return max(roles, default=Role.NONE)
 
 
 @frozen(kw_only=True)
@@ -119,13 +139,14 @@ class Actor:
 
     @classmethod
     def of(cls, identity: Identity, address: str) -> "Actor":
-        """The actor behind a request."""
-        user, token = identity.user, identity.token
+        """The actor behind a request: a user through a token, a deploy token for nobody, a job for who triggered it."""
+        user, deploy, job = identity.user, identity.deploy, identity.job
+        token = identity.token or deploy
         return cls(
             user_id=user.id if user else None,
-            username=user.username if user else "",
-            token_id=token.id if token else None,
-            token_name=token.name if token else "",
+            username=user.username if user else deploy.username if deploy else "",
+            token_id=job.id if job else token.id if token else None,
+            token_name=f"CI job of project {job.project_id}" if job else token.name if token else "",
             address=address,
         )
 

@@ -78,8 +78,22 @@ class Scope(Enum):
 
 # GitLab's other scopes: accepted, so that scripts run unchanged, and powerless here.
 POWERLESS = frozenset(
-    "admin_mode ai_features create_runner k8s_proxy manage_runner read_registry read_repository read_service_ping "
-    "read_virtual_registry self_rotate sudo write_registry write_repository write_virtual_registry".split()
+    {
+        "admin_mode",
+        "ai_features",
+        "create_runner",
+        "k8s_proxy",
+        "manage_runner",
+        "read_registry",
+        "read_repository",
+        "read_service_ping",
+        "read_virtual_registry",
+        "self_rotate",
+        "sudo",
+        "write_registry",
+        "write_repository",
+        "write_virtual_registry",
+    }
 )
 
 

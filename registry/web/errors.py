@@ -7,8 +7,8 @@ from twisted.web.iweb import IRequest
 
 from registry.domain import errors
 
-# GitLab's three envelopes.
-_MESSAGE, _GRAPE, _OAUTH = "message", "error", "oauth"
+# GitLab's envelopes.
+_MESSAGE, _GRAPE, _OAUTH, _PLAIN = "message", "error", "oauth", "plain"
 
 # status, envelope, and the words between status and message (GitLab writes "400 Bad request - ...").
 _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
@@ -23,6 +23,15 @@ _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
     errors.InvalidArchive: (400, _MESSAGE, "Bad request - "),
     errors.FileExists: (400, _MESSAGE, "Bad request - "),
     errors.InvalidSetting: (400, _MESSAGE, "Bad request - "),
+    errors.InvalidParameters: (400, _GRAPE, ""),
+    errors.AlreadyTaken: (400, _MESSAGE, "Bad request - "),
+    errors.Conflict: (409, _PLAIN, ""),
+    errors.Unprocessable: (422, _PLAIN, ""),
+    errors.TooManyFailures: (429, _MESSAGE, "Too Many Requests - "),
+    errors.Missing: (404, _MESSAGE, ""),
+    errors.UnknownGroup: (404, _MESSAGE, ""),
+    errors.UnknownPackage: (404, _PLAIN, ""),
+    errors.NotFound: (404, _MESSAGE, ""),
     errors.FileTooLarge: (413, _MESSAGE, "Request Entity Too Large - "),
     errors.BodyTooLarge: (413, _MESSAGE, "Request Entity Too Large - "),
     errors.UnknownProject: (404, _MESSAGE, ""),
@@ -48,14 +57,22 @@ def secure(request: IRequest) -> None:
 
 def answer_error(request: IRequest, error: errors.RegistryError) -> bytes:
     """Set status, reason phrase and headers for `error`; the body to send."""
-    status, envelope, words = _TABLE[type(error)]
     text = str(error)
+    if isinstance(error, errors.Refused):
+        return answer(
+            request, 400, {"message": {name: list(words) for name, words in error.problems.items()}}, reason=f"Bad request - {text}"
+        )
+    status, envelope, words = _TABLE[type(error)]
     if status == HTTPStatus.UNAUTHORIZED:
         request.setHeader(b"www-authenticate", b'Basic realm="GitLab Packages Registry"')
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         request.setHeader(b"retry-after", b"1")
     if envelope == _OAUTH:
         return _oauth(request, status, words, text, error)
+    if isinstance(error, errors.TooManyFailures):
+        request.setHeader(b"retry-after", str(error.retry_after).encode())
+    if envelope == _PLAIN:
+        return answer(request, status, {"message": text}, reason=text)
     if envelope == _GRAPE:
         return answer(request, status, {"error": text}, reason=text)
     return answer(request, status, {"message": f"{status} {words}{text}"}, reason=f"{words}{text}")

@@ -48,12 +48,12 @@ class ProjectPyPI:
         # No redirect to the form with a slash (GitLab); so relative links must say where they start.
         prefix = "" if call.request.path.endswith(b"/") else "simple/"
         representation = _representation(call)
-        return _page(call, representation, await self.library.index(call.admission.entered, representation, prefix))
+        return _page(call, representation, await self.library.index(call.admission.project, representation, prefix))
 
     async def page(self, call: Call, name: str) -> bytes:
         """One name's files. 404 where there are none: clients with several indexes then try the next one."""
         representation = _representation(call)
-        project = call.admission.entered
+        project = call.admission.project
         base = self.external_url() or _mount(call.request)
         # GitLab's router takes ".txt" for a format; a name that really ends so comes first.
         spellings = (name, name.removesuffix(".txt")) if name.endswith(".txt") else (name,)
@@ -66,7 +66,7 @@ class ProjectPyPI:
 
     async def download(self, call: Call, sha256: str, filename: str) -> bytes | None:
         """One file's bytes."""
-        project = call.admission.entered
+        project = call.admission.project
         if not sha256.isascii() or not filename.isascii():
             raise UnknownFile(filename=filename)
         file = await self.library.file(project, sha256.lower(), filename)
@@ -76,7 +76,7 @@ class ProjectPyPI:
         """Publish one file."""
         received = await self.uploads.received(call.request)
         # The client may go away; what it has sent in full is published, or refused, all the same.
-        await _shielded(self.publisher.publish(call.admission.entered, call.actor, received.fields, received.filename, received.staged))
+        await _shielded(self.publisher.publish(call.admission.project, call.actor, received.fields, received.filename, received.staged))
         call.request.setResponseCode(201)
         secure(call.request)
         call.request.setHeader(b"content-type", b"application/json")
@@ -95,7 +95,7 @@ def _page(call: Call, representation: Representation, rendered: Rendered) -> byt
     request.setHeader(b"etag", f'"{rendered.etag}"'.encode())
     request.setHeader(b"vary", b"Accept, Authorization, Private-Token")
     # A new release must be seen at once (CI publishes, then installs), so: keep it, but ask.
-    private = call.admission.entered.visibility is not Visibility.PUBLIC
+    private = call.admission.project.visibility is not Visibility.PUBLIC
     request.setHeader(b"cache-control", b"private, no-cache" if private else b"no-cache")
     if not_modified(call.header("if-none-match"), rendered.etag):
         request.setResponseCode(304)

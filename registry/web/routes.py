@@ -13,16 +13,18 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import MapAdapter
 
-from registry.domain.access import ANYBODY, Permission
-from registry.domain.errors import RegistryError
+from registry.domain.access import ANYBODY, Group, Identity, Permission, Project
+from registry.domain.errors import RegistryError, Unauthenticated
 from registry.domain.model import Actor
-from registry.web.credentials import credential, fingerprint
+from registry.web.credentials import Door, credential, fingerprint
 from registry.web.errors import answer, answer_error, secure
+from registry.web.request import Document
+from registry.web.rest.params import Params, read_params
 from registry.web.segments import SegmentConverter, SegmentResource, split
-from registry.workflows.gate import Admission, Gate
+from registry.workflows.gate import Admission, Gate, Where
 
 _log = Logger()
-_NOBODY = Admission(identity=ANYBODY, project=None)
+_NOBODY = Admission(identity=ANYBODY, place=None)
 
 
 @frozen
@@ -37,6 +39,28 @@ class Call:
         """Who is doing this, for the journal."""
         return Actor.of(self.admission.identity, address_of(self.request))
 
+    @property
+    def identity(self) -> Identity:
+        """Who asks."""
+        return self.admission.identity
+
+    @property
+    def project(self) -> Project:
+        """The project the route names."""
+        return self.admission.project
+
+    @property
+    def group(self) -> Group:
+        """The group the route names."""
+        return self.admission.group
+
+    def params(self) -> Params:
+        """Query and body as parameters. Raises `InvalidParameters`."""
+        request = self.request
+        _, _, query = request.uri.partition(b"?")
+        request.content.seek(0)
+        return read_params(query, self.header("content-type"), request.content.read(Document.LIMIT))
+
     def header(self, name: str) -> str | None:
         """A request header as text."""
         value = self.request.getHeader(name)
@@ -49,15 +73,16 @@ Handler = Callable[..., Awaitable[bytes | None]]
 
 @frozen(kw_only=True)
 class Route:
-    """One method on one path. `rule` is Klein's; its `project` parameter, if any, is authorised before `handler` runs.
+    """One method on one path. `rule` is Klein's; its `project` or `group` parameter, if any, is authorised before `handler` runs.
 
-    `takes_upload`: the body is a form to be streamed to the handler instead of a small document.
+    `door`: which credentials are read. `takes_upload`: the body is a form to be streamed to the handler instead of a small document.
     """
 
     method: str
     rule: str
     permission: Permission
     handler: Handler
+    door: Door = Door.PYPI
     takes_upload: bool = False
 
     @property
@@ -66,14 +91,15 @@ class Route:
         return f"{self.method} {self.rule}"
 
 
-async def admit(gate: Gate, request: IRequest, permission: Permission, project: str | None) -> Admission:
-    """Let the caller of `request` in. Raises what `Gate.admit` raises."""
-    headers = request.requestHeaders
-    mark = fingerprint(headers)
-    known = gate.remembered(mark, project, permission)
+async def admit(gate: Gate, route: Route, request: Any, arguments: dict[str, str]) -> Admission:
+    """Let the caller of `request` in through `route`. Raises what `Gate.admit` raises."""
+    where = next((Where(kind, arguments[kind]) for kind in ("project", "group") if kind in arguments), None)
+    mark = fingerprint(request, route.door)
+    known = gate.remembered(mark, where, route.permission)
     if known is not None:
         return known
-    return await gate.admit(credential(headers) if mark else None, mark, project, permission)
+    found = credential(request, route.door) if mark else None
+    return await gate.admit(found, mark, where, route.permission, challenge=route.door is Door.PYPI)
 
 
 @frozen(kw_only=True)
@@ -115,20 +141,19 @@ class Routes:
 
     async def _run(self, route: Route, request: Any, arguments: dict[str, str]) -> bytes | None:
         try:
-            project = arguments.pop("project", None)
-            if route.permission is Permission.OPEN:
-                admission = _NOBODY
-            else:
-                admission = await admit(self.gate, request, route.permission, project)
+            admission = _NOBODY if route.permission is Permission.OPEN else await admit(self.gate, route, request, arguments)
             request.admission = admission
             refusal = getattr(request, "refusal", None)
             if refusal is not None:
                 raise refusal
-            body = await route.handler(Call(request, admission), **arguments)
+            named = {name: value for name, value in arguments.items() if name not in {"project", "group"}}
+            body = await route.handler(Call(request, admission), **named)
         except RegistryError as error:
             if request.startedWriting:
                 return await _break_off(request)
             body = answer_error(request, error)
+            if route.door is Door.REST and request.code == HTTPStatus.UNAUTHORIZED and isinstance(error, Unauthenticated):
+                request.responseHeaders.removeHeader(b"www-authenticate")  # GitLab: only the package routes ask for Basic
             if request.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
                 _log.error("{method} {path}: {error}", method=request.method, path=request.path, error=error)
         return None if body is None else _sized(request, body)

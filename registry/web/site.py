@@ -75,7 +75,7 @@ class RegistrySite(Site):
         route, arguments = found
 
         async def may() -> object:
-            request.admission = await admit(self._routes.gate, request, route.permission, arguments.get("project"))
+            request.admission = await admit(self._routes.gate, route, request, arguments)
             return None
 
         return UploadIntake(self._uploads, request, length, lambda: Deferred.fromCoroutine(may()))

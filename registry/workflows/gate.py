@@ -6,76 +6,104 @@ from datetime import datetime
 
 from attrs import Factory, define, frozen
 
-from registry.domain.access import ANYBODY, Identity, Permission, Project, Token, demand
+from registry.domain.access import ANYBODY, STRANGER, Group, Identity, Permission, Place, Project, Standing, demand, demand_signed_in
 from registry.domain.errors import Forbidden, TokenExpired, TokenRevoked, Unauthenticated, expiry_passed
 from registry.domain.model import Change
 from registry.domain.tokens import Carrier, Credential
-from registry.interfaces import IAccounts, IPackages
+from registry.interfaces import IAccess
 
 # GitLab: with this user name the password must be a job token or a token that works; anything else is refused even where anybody may read.
 JOB_USER = "gitlab-ci-token"
 _REMEMBERED = 10_000
 # Changes that cannot alter who may do what, which are most of them: after these, decisions stay.
-_HARMLESS = ("file.", "package.")
+_HARMLESS = ("file.", "package.", "rule.")
+# What each carrier may carry (GitLab).
+_CARRIED = {
+    Carrier.BASIC: {"personal", "deploy", "job"},
+    Carrier.HEADER: {"personal"},
+    Carrier.BEARER: {"personal", "deploy"},
+    Carrier.DEPLOY_HEADER: {"deploy"},
+    Carrier.JOB_HEADER: {"job"},
+}
 
-_Key = tuple[bytes, str | None, Permission]
+
+@frozen
+class Where:
+    """The place a request names: `kind` is "project" or "group", `ref` an id or a path as text."""
+
+    kind: str
+    ref: str
+
+
+_Key = tuple[bytes, Where | None, Permission]
 
 
 @frozen(kw_only=True)
 class Admission:
-    """A caller who was let in: who he is, and the project he was let into (None for a route that is about no project)."""
+    """A caller who was let in: who he is, the place he was let into (None for a route that names none), and how he stands there."""
 
     identity: Identity
-    project: Project | None
+    place: Place | None
+    standing: Standing = STRANGER
 
     @property
-    def entered(self) -> Project:
+    def project(self) -> Project:
         """The project, where the route names one."""
-        assert self.project is not None, "the route names no project"
-        return self.project
+        assert isinstance(self.place, Project), "the route names no project"
+        return self.place
+
+    @property
+    def group(self) -> Group:
+        """The group, where the route names one."""
+        assert isinstance(self.place, Group), "the route names no group"
+        return self.place
 
 
 @define(kw_only=True)
 class Gate:
     """Admits callers. A remembered decision costs one lookup, and is forgotten as soon as the journal tells of what could alter it."""
 
-    accounts: IAccounts
-    packages: IPackages
+    access: IAccess
     now: Callable[[], datetime]
     _admissions: "OrderedDict[_Key, Admission]" = Factory(OrderedDict)  # least recently used first
     _generation: int = 0  # counts what was forgotten, so that a decision begun before is not remembered after
 
-    def remembered(self, fingerprint: bytes, project: str | None, permission: Permission) -> Admission | None:
+    def remembered(self, fingerprint: bytes, where: Where | None, permission: Permission) -> Admission | None:
         """The admission of this very credential to this very place, if it was given before and still holds."""
-        key = (fingerprint, project, permission)
+        key = (fingerprint, where, permission)
         admission = self._admissions.get(key)
         if admission is None:
             return None
-        token = admission.identity.token
-        if token is not None and token.expires_at is not None and expiry_passed(token.expires_at, self.now()):
+        if admission.standing.until is not None and expiry_passed(admission.standing.until, self.now()):
             del self._admissions[key]
             return None
         self._admissions.move_to_end(key)
         return admission
 
-    async def admit(self, credential: Credential | None, fingerprint: bytes, project: str | None, permission: Permission) -> Admission:
+    async def admit(
+        self, credential: Credential | None, fingerprint: bytes, where: Where | None, permission: Permission, *, challenge: bool = True
+    ) -> Admission:
         """Let the caller in, or raise what he may be told.
 
-        `fingerprint` stands for the credential as it was sent (empty without one); `project` is the id or path as text, None on a route
-        about no project. Raises `Unauthenticated`, `TokenExpired`, `TokenRevoked`, `InsufficientScope`, `Forbidden` or `UnknownProject`.
+        `fingerprint` stands for the credential as it was sent (empty without one); `where` is the place the route names, None if none.
+        `challenge`: an anonymous caller is asked to sign in rather than told that there is nothing (PyPI routes). Raises
+        `Unauthenticated`, `TokenExpired`, `TokenRevoked`, `InsufficientScope`, `Forbidden`, `UnknownProject` or `UnknownGroup`.
         """
-        known = self.remembered(fingerprint, project, permission)
+        known = self.remembered(fingerprint, where, permission)
         if known is not None:
             return known
         generation = self._generation
         identity = await self.identify(credential)
-        place = None
-        if project is not None:
-            place = demand(permission, identity, await self.packages.project(_ref(project)))
-        admission = Admission(identity=identity, project=place)
+        place, standing = None, STRANGER
+        if where is None:
+            demand_signed_in(permission, identity)
+        else:
+            place, standing = await self.access.enter(where.kind, _ref(where.ref), identity)
+            demand(permission, identity, place, standing, challenge=challenge)
+        admission = Admission(identity=identity, place=place, standing=standing.not_after(identity.expires_at))
         # A wrong password makes the same anonymous caller as none: remembering each would let anybody fill the memory.
         if generation == self._generation and (credential is None or not identity.anonymous):
-            self._admissions[fingerprint, project, permission] = admission
+            self._admissions[fingerprint, where, permission] = admission
             if len(self._admissions) > _REMEMBERED:
                 self._admissions.popitem(last=False)
         return admission
@@ -84,20 +112,20 @@ class Gate:
         """Who offers this credential. Raises `Unauthenticated`, `TokenExpired`, `TokenRevoked` or `Forbidden`."""
         if credential is None:
             return ANYBODY
-        stored = await self.accounts.token(credential.secret.digest())
-        if stored is None:
-            # GitLab: an unknown Basic password is as good as none; an unknown token in a header is an error.
-            if credential.carrier is Carrier.BASIC and credential.username != JOB_USER:
-                return ANYBODY
-            raise Unauthenticated
-        if stored.info.revoked_at is not None:
-            raise TokenRevoked
-        if expiry_passed(stored.info.expires_at, self.now()):
-            raise TokenExpired
-        if stored.user.blocked:
+        stored = await self.access.credential(credential.secret.digest())
+        if stored is None or stored.kind not in _CARRIED[credential.carrier]:
+            return _unknown(credential)
+        over = expiry_passed(stored.identity.expires_at, self.now())
+        if stored.kind == "personal":
+            if stored.revoked:
+                raise TokenRevoked
+            if over:
+                raise TokenExpired
+        elif stored.revoked or over or (stored.kind == "job" and credential.carrier is Carrier.BASIC and credential.username != JOB_USER):
+            return _unknown(credential)
+        if stored.identity.user is not None and stored.identity.user.blocked:
             raise Forbidden(reason="Your account has been blocked.")
-        token = Token(id=stored.info.id, name=stored.info.name, scopes=frozenset(stored.info.scopes), expires_at=stored.info.expires_at)
-        return Identity(user=stored.user, token=token)
+        return stored.identity
 
     def forget(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener)."""
@@ -106,12 +134,19 @@ class Gate:
             self._admissions.clear()
 
 
+def _unknown(credential: Credential) -> Identity:
+    # GitLab: an unknown Basic password is as good as none; an unknown token in a header is an error.
+    if credential.carrier is Carrier.BASIC and credential.username != JOB_USER:
+        return ANYBODY
+    raise Unauthenticated
+
+
 # SQLite's integers end here; a longer number names nothing.
 _LARGEST = 2**63 - 1
 
 
-def _ref(project: str) -> int | str:
-    # GitLab: a segment of digits is an id; paths always hold a slash.
-    if project.isascii() and project.isdigit():
-        return min(int(project[:20]), _LARGEST)
-    return project
+def _ref(ref: str) -> int | str:
+    # GitLab: a segment of digits is an id; a path of digits only cannot be made.
+    if ref.isascii() and ref.isdigit():
+        return min(int(ref[:20]), _LARGEST)
+    return ref

@@ -1,13 +1,27 @@
 """IAccess over the database: what the gate needs to know, in one read each."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import ColumnElement, Connection, or_, select
 from zope.interface import implementer
 
-from registry.domain.access import DeployToken, Group, Identity, Job, Place, Project, RegistryAccess, Role, Standing, Token, User, Visibility
+from registry.domain.access import (
+    DeployToken,
+    Group,
+    Identity,
+    Job,
+    Place,
+    Project,
+    RegistryAccess,
+    Role,
+    Standing,
+    Token,
+    User,
+    Visibility,
+)
 from registry.domain.model import Memberships, StoredCredential
 from registry.interfaces import IAccess
 from registry.storage.catalog.database import Database
@@ -45,13 +59,13 @@ class SqlAccess:
 
     async def enter(self, kind: str, ref: int | str, identity: Identity) -> tuple[Place | None, Standing]:
         """IAccess."""
-        return await self._database.read(lambda connection: _enter(connection, kind, ref, identity, self._database.now().timestamp()))
+        return await self._database.read(lambda connection: _enter(connection, kind, ref, identity, self._database.now()))
 
     async def memberships(self, user_id: int) -> Memberships:
         """IAccess."""
 
         def work(connection: Connection) -> Memberships:
-            rows = connection.execute(select(members).where(members.c.user_id == user_id, _current(self._database.now().timestamp())))
+            rows = connection.execute(select(members).where(members.c.user_id == user_id, _current(self._database.now())))
             found = [(row.project_id, row.namespace_id, Role(row.access_level)) for row in rows]
             return Memberships(
                 projects={project: role for project, _, role in found if project is not None},
@@ -117,11 +131,12 @@ def user_of(row: Any, prefix: str = "") -> User:
 
 def by_ref(table: Any, ref: int | str) -> ColumnElement[bool]:
     """Rows of projects or namespaces with this number or (any case) full path."""
-    return table.c.id == ref if isinstance(ref, int) else table.c.full_path_key == ref.lower()
+    wanted: ColumnElement[bool] = table.c.id == ref if isinstance(ref, int) else table.c.full_path_key == ref.lower()
+    return wanted
 
 
-def _current(now: float) -> ColumnElement[bool]:
-    return or_(members.c.expires_at.is_(None), func.coalesce(members.c.expires_at, 0) > int(now * 1_000_000))
+def _current(now: datetime) -> ColumnElement[bool]:
+    return or_(members.c.expires_at.is_(None), members.c.expires_at > now)
 
 
 def _credential(connection: Connection, digest: str) -> StoredCredential | None:
@@ -158,22 +173,24 @@ def _credential(connection: Connection, digest: str) -> StoredCredential | None:
     return StoredCredential(kind="job", identity=Identity(user=user_of(row, "user_"), job=job), revoked=row.revoked_at is not None)
 
 
-def _enter(connection: Connection, kind: str, ref: int | str, identity: Identity, now: float) -> tuple[Place | None, Standing]:
+def _enter(connection: Connection, kind: str, ref: int | str, identity: Identity, now: datetime) -> tuple[Place | None, Standing]:
     query = PROJECT.where(by_ref(projects, ref)) if kind == "project" else GROUP.where(by_ref(namespaces, ref))
     row = connection.execute(query).one_or_none()
     if row is None:
         return None, Standing()
     place: Place = project_of(row) if kind == "project" else group_of(row)
-    role, admits = Role.NONE, True
+    role, admits, until = Role.NONE, True, None
     if identity.user is not None:
-        where = members.c.namespace_id.in_(place.lineage)
+        where: ColumnElement[bool] = members.c.namespace_id.in_(place.lineage)
         if isinstance(place, Project):
             where = or_(where, members.c.project_id == place.id)
-        level = connection.execute(select(func.max(members.c.access_level)).where(members.c.user_id == identity.user.id, where, _current(now)))
-        role = Role(level.scalar_one() or 0)
+        mine = select(members.c.access_level, members.c.expires_at).where(members.c.user_id == identity.user.id, where, _current(now))
+        rows = connection.execute(mine).all()
+        role = Role(max((row.access_level for row in rows), default=0))
+        until = min((row.expires_at for row in rows if row.expires_at is not None), default=None)
     if identity.job is not None and isinstance(place, Project) and identity.job.project_id != place.id:
         admits = _admits(connection, place.id, identity.job.project_id)
-    return place, Standing(role=role, admits_job=admits)
+    return place, Standing(role=role, admits_job=admits, until=until)
 
 
 def _admits(connection: Connection, project_id: int, source_project_id: int) -> bool:

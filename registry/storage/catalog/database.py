@@ -59,7 +59,7 @@ class Database:
     _path: Path
     _readers: IThreads
     _writer: IThreads
-    _now: Callable[[], datetime]
+    now: Callable[[], datetime]
     _engine: Engine | None = None  # set by `open`
     _inode: int = 0  # of the file that was opened: a catalog that was moved away is not ready, though SQLite would go on writing to it
     _listeners: list[Listener] = Factory(list)
@@ -140,7 +140,7 @@ class Database:
     def _do_write(self, work: Callable[[Writing], T]) -> tuple[T, tuple[Change, ...]]:
         try:
             with self._opened().connect().execution_options(immediate=True) as connection, connection.begin():
-                writing = Writing(connection, self._now())
+                writing = Writing(connection, self.now())
                 result = work(writing)
             return result, tuple(writing.changes)
         except OperationalError as error:

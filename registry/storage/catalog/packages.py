@@ -7,22 +7,18 @@ from attrs import frozen
 from sqlalchemy import Connection, Exists, Select, insert, select
 from zope.interface import implementer
 
-from registry.domain.access import Project, Visibility
 from registry.domain.errors import FileExists
 from registry.domain.model import Actor, File, NewFile, Page
 from registry.domain.names import Name
 from registry.interfaces import IPackages
 from registry.storage.catalog.database import Database, Writing, insert_row
-from registry.storage.catalog.tables import blobs, files, namespaces, packages, projects
+from registry.storage.catalog.tables import blobs, files, packages
 
 _BATCH = 1000
 _FILE = select(
     files.c.id, files.c.filename, packages.c.version, files.c.sha256, blobs.c.size, files.c.requires_python, files.c.uploaded_at
 ).select_from(files.join(packages).join(blobs))
 _PAGE = _FILE.add_columns(packages.c.display_name).order_by(files.c.id)
-_PROJECT = select(
-    projects.c.id, projects.c.full_path, projects.c.name, projects.c.visibility, projects.c.packages_enabled, namespaces.c.owner_id
-).select_from(projects.join(namespaces))
 
 
 @implementer(IPackages)
@@ -31,12 +27,6 @@ class SqlPackages:
     """Projects and what they hold."""
 
     _database: Database
-
-    async def project(self, ref: int | str) -> Project | None:
-        """IPackages."""
-        wanted = projects.c.id == ref if isinstance(ref, int) else projects.c.full_path_key == ref.lower()
-        row = await self._database.read(lambda connection: connection.execute(_PROJECT.where(wanted)).one_or_none())
-        return None if row is None else project_of(row)
 
     async def page(self, project_id: int, name: Name) -> Page | None:
         """IPackages."""
@@ -95,18 +85,6 @@ def _blobs_after(sha256: str) -> Select[Any]:
     one_name = select(files.c.filename).where(files.c.sha256 == blobs.c.sha256).order_by(files.c.id).limit(1).scalar_subquery()
     query = select(blobs.c.sha256, blobs.c.size, one_name.label("filename"))
     return query.where(blobs.c.sha256 > sha256).order_by(blobs.c.sha256).limit(_BATCH)
-
-
-def project_of(row: Any) -> Project:
-    """A projects row, joined with its namespace, as a value."""
-    return Project(
-        id=row.id,
-        path=row.full_path,
-        name=row.name,
-        visibility=Visibility(row.visibility),
-        packages_enabled=row.packages_enabled,
-        owner_id=row.owner_id,
-    )
 
 
 def _file(row: Any) -> File:

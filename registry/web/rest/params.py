@@ -13,6 +13,7 @@ from registry.domain.errors import InvalidParameters
 
 _TRUE, _FALSE = {"true", "t", "1", "yes", "on"}, {"false", "f", "0", "no", "off"}
 _LARGEST = 2**63 - 1
+_DIGITS = 19
 # Longer than any text this API keeps; what is longer is refused before it is looked at.
 TEXT_LIMIT = 2000
 # How many parameters one request may carry.
@@ -70,7 +71,12 @@ class Params:
         if value is None or value == "":
             return None
         text = str(value)
-        if isinstance(value, bool | float | list | dict) or not (text.isascii() and text.isdigit()) or len(text) > 19 or int(text) > _LARGEST:
+        if (
+            isinstance(value, bool | float | list | dict)
+            or not (text.isascii() and text.isdigit())
+            or len(text) > _DIGITS
+            or int(text) > _LARGEST
+        ):
             raise InvalidParameters(problem=f"{name} is invalid")
         return int(text)
 
