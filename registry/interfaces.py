@@ -123,14 +123,17 @@ class IAccess(Interface):
 class IPackages(Interface):
     """What projects hold."""
 
-    async def page(project_id: int, name: Name) -> Page | None:
-        """The `Page` of `name` in the project; None if it holds no file of that name."""
+    async def page(project_ids: Sequence[int], name: Name) -> Page | None:
+        """The `Page` of `name` in these projects together; None if they hold no file of that name.
 
-    async def names(project_id: int) -> tuple[str, ...]:
+        Of files with the same name, the first published stands for all.
+        """
+
+    async def names(project_ids: Sequence[int]) -> tuple[str, ...]:
         """Normalised names that hold at least one file, sorted."""
 
-    async def file(project_id: int, sha256: str, filename: str) -> File | None:
-        """The `File` with this digest and name, both exact; None if there is none."""
+    async def file(project_ids: Sequence[int], sha256: str, filename: str) -> File | None:
+        """The first published `File` with this digest and name, both exact; None if there is none."""
 
     async def add_file(project_id: int, new: NewFile, actor: Actor) -> File:
         """Record a `NewFile` whose blob is kept, creating its package if need be, in one transaction with its journal row.

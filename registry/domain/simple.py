@@ -16,16 +16,18 @@ API_VERSION = "1.4"
 
 @frozen(kw_only=True)
 class Links:
-    """Addresses as clients see them. `base` has no trailing slash: the configured external URL, or the path the registry is mounted at."""
+    """Addresses as clients see them.
+
+    `base` has no trailing slash: the configured external URL, or the path the registry is mounted at. `scope` is what the page belongs to,
+    as in its address: `projects/1`, `groups/2/-`.
+    """
 
     base: str
-    project_id: int
+    scope: str
 
     def file(self, file: File) -> str:
         """Where `file` is downloaded. GitLab: always by the numeric id, the digest in the path and as fragment."""
-        return (
-            f"{self.base}/api/v4/projects/{self.project_id}/packages/pypi/files/{file.sha256}/{quote(file.filename)}#sha256={file.sha256}"
-        )
+        return f"{self.base}/api/v4/{self.scope}/packages/pypi/files/{file.sha256}/{quote(file.filename)}#sha256={file.sha256}"
 
 
 def render_page(page: Page, links: Links, representation: Representation) -> bytes:

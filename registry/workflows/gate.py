@@ -6,9 +6,9 @@ from datetime import datetime
 
 from attrs import Factory, define, frozen
 
-from registry.domain.access import ANYBODY, STRANGER, Group, Identity, Permission, Place, Project, Standing, demand, demand_signed_in
+from registry.domain.access import ANYBODY, STRANGER, Group, Identity, Permission, Place, Project, Standing, demand, demand_signed_in, may
 from registry.domain.errors import Forbidden, TokenExpired, TokenRevoked, Unauthenticated, expiry_passed
-from registry.domain.model import Change
+from registry.domain.model import Change, Memberships
 from registry.domain.tokens import Carrier, Credential
 from registry.interfaces import IAccess
 
@@ -38,13 +38,17 @@ class Where:
 _Key = tuple[bytes, Where | None, Permission]
 
 
-@frozen(kw_only=True)
+_NO_MEMBERSHIPS = Memberships(projects={}, groups={})
+
+
+@define(kw_only=True)
 class Admission:
     """A caller who was let in: who he is, the place he was let into (None for a route that names none), and how he stands there."""
 
     identity: Identity
     place: Place | None
     standing: Standing = STRANGER
+    readable: tuple[int, ...] | None = None  # found when first asked for: the projects of the group that this caller may read
 
     @property
     def project(self) -> Project:
@@ -126,6 +130,29 @@ class Gate:
         if stored.identity.user is not None and stored.identity.user.blocked:
             raise Forbidden(reason="Your account has been blocked.")
         return stored.identity
+
+    async def readable(self, admission: Admission) -> tuple[int, ...]:
+        """The ids of the projects below the admission's group whose packages this caller may read. Remembered with the admission."""
+        if admission.readable is None:
+            group, identity = admission.group, admission.identity
+            generation = self._generation
+            below = await self.access.below(group)
+            roles = await self.access.memberships(identity.user.id) if identity.user is not None else _NO_MEMBERSHIPS
+            admitting = await self.access.admitting(identity.job.project_id) if identity.job is not None else None
+            found = tuple(
+                project.id
+                for project in below
+                if may(
+                    Permission.READ_GROUP_PACKAGE,
+                    identity,
+                    project,
+                    Standing(role=roles.in_(project), admits_job=admitting is None or project.id in admitting),
+                )
+            )
+            if generation != self._generation:
+                return found
+            admission.readable = found
+        return admission.readable
 
     def forget(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener)."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from attrs import Factory, define, frozen
 
-from registry.domain.access import Project
+from registry.domain.access import Group, Project
 from registry.domain.errors import UnknownFile, UnknownName
 from registry.domain.model import Change, File, Index
 from registry.domain.names import Name
@@ -32,22 +32,42 @@ class Rendered:
     etag: str
 
 
-_FileKey = tuple[int, str, str]  # project id, sha256, file name
-_Scope = tuple[int, str]  # project id and normalised name
+@frozen(kw_only=True)
+class View:
+    """What an index shows: the packages of some projects, under one title and one kind of address (see `Links.scope`)."""
+
+    scope: str
+    title: str
+    projects: tuple[int, ...]
+
+    @classmethod
+    def of_project(cls, project: Project) -> "View":
+        """One project's own index."""
+        return cls(scope=f"projects/{project.id}", title=project.name, projects=(project.id,))
+
+    @classmethod
+    def of_group(cls, group: Group, readable: tuple[int, ...]) -> "View":
+        """A group's index, for a caller who may read these projects below it."""
+        return cls(scope=f"groups/{group.id}/-", title=group.name, projects=readable)
+
+
+_FileKey = tuple[tuple[int, ...], str, str]  # project ids, sha256, file name
+_Key = tuple[str, tuple[int, ...], str]  # a view's scope and projects, and a normalised name
 _Shape = tuple[Representation, str]  # and the base or prefix of its links
 
 
 @define(eq=False)
 class _Load:
-    """One read of a scope, under way."""
+    """One read of some projects and a name, under way."""
 
-    scope: _Scope
-    overtaken: bool = False  # the scope changed since it began
+    projects: tuple[int, ...]
+    name: str
+    overtaken: bool = False  # changed since it began
 
 
 @define(kw_only=True)
 class Library:
-    """Resolves pages, indexes and files of a project.
+    """Resolves pages, indexes and files of a view.
 
     `budget` and `small_budget` bound the memory, in bytes, that rendered pages and the contents of small files take.
     """
@@ -56,42 +76,43 @@ class Library:
     blobs: IBlobs
     budget: int
     small_budget: int
-    _rendered: "OrderedDict[_Scope, dict[_Shape, Rendered]]" = Factory(OrderedDict)  # least recently used first
+    _rendered: "OrderedDict[_Key, dict[_Shape, Rendered]]" = Factory(OrderedDict)  # least recently used first
+    _by_name: dict[str, set[_Key]] = Factory(dict)  # the keys above, by their name
     _bytes: int = 0
     _files: "OrderedDict[_FileKey, File]" = Factory(OrderedDict)  # found before; least recently used first
     _small: "OrderedDict[str, IOpenBlob]" = Factory(OrderedDict)  # small blobs, by sha256; least recently used first
     _small_bytes: int = 0
     _loads: "list[_Load]" = Factory(list)  # reads under way, so that one overtaken by a change is not kept
 
-    async def page(self, project: Project, name: Name, representation: Representation, base: str) -> Rendered:
-        """The page of `name`. Raises `UnknownName` where the project holds no file of it."""
-        scope, shape = (project.id, name.normalized), (representation, base)
-        known = self._find(scope, shape)
+    async def page(self, view: View, name: Name, representation: Representation, base: str) -> Rendered:
+        """The page of `name`. Raises `UnknownName` where the view holds no file of it."""
+        key, shape = (view.scope, view.projects, name.normalized), (representation, base)
+        known = self._find(key, shape)
         if known is not None:
             return known
-        with self._loading(scope) as load:
-            page = await self.packages.page(project.id, name)
+        with self._loading(view.projects, name.normalized) as load:
+            page = await self.packages.page(view.projects, name)
         if page is None:
             raise UnknownName(name=name.normalized)
-        return self._keep(load, shape, render_page(page, Links(base=base, project_id=project.id), representation))
+        return self._keep(load, key, shape, render_page(page, Links(base=base, scope=view.scope), representation))
 
-    async def index(self, project: Project, representation: Representation, prefix: str) -> Rendered:
-        """The index of the project: every name that holds a file, once; links relative behind `prefix`."""
-        scope, shape = (project.id, _INDEX), (representation, prefix)
-        known = self._find(scope, shape)
+    async def index(self, view: View, representation: Representation, prefix: str) -> Rendered:
+        """The index of the view: every name that holds a file, once; links relative behind `prefix`."""
+        key, shape = (view.scope, view.projects, _INDEX), (representation, prefix)
+        known = self._find(key, shape)
         if known is not None:
             return known
-        with self._loading(scope) as load:
-            index = Index(title=project.name, names=await self.packages.names(project.id))
-        return self._keep(load, shape, render_index(index, representation, prefix=prefix))
+        with self._loading(view.projects, _INDEX) as load:
+            index = Index(title=view.title, names=await self.packages.names(view.projects))
+        return self._keep(load, key, shape, render_index(index, representation, prefix=prefix))
 
-    async def file(self, project: Project, sha256: str, filename: str) -> File:
+    async def file(self, view: View, sha256: str, filename: str) -> File:
         """The file with exactly this digest and name. Raises `UnknownFile`."""
-        key = (project.id, sha256, filename)
+        key = (view.projects, sha256, filename)
         file = self._files.get(key)
         if file is None:
-            with self._loading((project.id, _FILES)) as load:
-                file = await self.packages.file(project.id, sha256, filename)
+            with self._loading(view.projects, _FILES) as load:
+                file = await self.packages.file(view.projects, sha256, filename)
             if file is None:
                 raise UnknownFile(filename=filename)
             if not load.overtaken:
@@ -120,50 +141,57 @@ class Library:
 
     def forget(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener): what they touch is rendered anew."""
-        touched: set[_Scope] = set()
         for change in changes:
             if change.project_id is not None:
-                touched |= {(change.project_id, change.name), (change.project_id, _INDEX)}
+                for name in {change.name, _INDEX}:
+                    self._forget(change.project_id, name)
                 # A file that is published changes nothing about those that were.
                 if change.action != "file.publish":
-                    touched.add((change.project_id, _FILES))
-        for project_id, name in touched:
-            if name == _FILES:
-                for key in [key for key in self._files if key[0] == project_id]:
-                    del self._files[key]
+                    self._forget(change.project_id, _FILES)
+                    for key in [key for key in self._files if change.project_id in key[0]]:
+                        del self._files[key]
+
+    def _forget(self, project_id: int, name: str) -> None:
         for load in self._loads:
-            load.overtaken = load.overtaken or load.scope in touched
-        for scope in touched:
-            for gone in self._rendered.pop(scope, {}).values():
-                self._bytes -= _cost(gone)
+            load.overtaken = load.overtaken or (load.name == name and project_id in load.projects)
+        for key in [key for key in self._by_name.get(name, ()) if project_id in key[1]]:
+            self._drop(key)
+
+    def _drop(self, key: _Key) -> None:
+        for gone in self._rendered.pop(key).values():
+            self._bytes -= _cost(gone)
+        keys = self._by_name[key[2]]
+        keys.discard(key)
+        if not keys:
+            del self._by_name[key[2]]
 
     @contextmanager
-    def _loading(self, scope: _Scope) -> Iterator[_Load]:
-        load = _Load(scope)
+    def _loading(self, projects: tuple[int, ...], name: str) -> Iterator[_Load]:
+        load = _Load(projects, name)
         self._loads.append(load)
         try:
             yield load
         finally:
             self._loads.remove(load)
 
-    def _find(self, scope: _Scope, shape: _Shape) -> Rendered | None:
-        shapes = self._rendered.get(scope)
+    def _find(self, key: _Key, shape: _Shape) -> Rendered | None:
+        shapes = self._rendered.get(key)
         if shapes is None:
             return None
-        self._rendered.move_to_end(scope)
+        self._rendered.move_to_end(key)
         return shapes.get(shape)
 
-    def _keep(self, load: _Load, shape: _Shape, body: bytes) -> Rendered:
+    def _keep(self, load: _Load, key: _Key, shape: _Shape, body: bytes) -> Rendered:
         rendered = Rendered(body=body, etag=hashlib.sha256(body).hexdigest())
         if not load.overtaken:
-            shapes = self._rendered.setdefault(load.scope, {})
+            shapes = self._rendered.setdefault(key, {})
+            self._by_name.setdefault(key[2], set()).add(key)
             if shape not in shapes:
                 shapes[shape] = rendered
                 self._bytes += _cost(rendered)
-            self._rendered.move_to_end(load.scope)
+            self._rendered.move_to_end(key)
             while self._bytes > self.budget:
-                _, gone = self._rendered.popitem(last=False)
-                self._bytes -= sum(map(_cost, gone.values()))
+                self._drop(next(iter(self._rendered)))
         return rendered
 
 

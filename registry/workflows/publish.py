@@ -56,7 +56,7 @@ class Publisher:
             return await self.packages.add_file(project.id, _new_file(upload, digests, metadata), actor)
         except FileExists as error:
             if error.identical and self.accept_identical:
-                found = await self.packages.file(project.id, digests.sha256, upload.file.text)
+                found = await self.packages.file((project.id,), digests.sha256, upload.file.text)
                 if found is not None:
                     return found
             raise
@@ -70,7 +70,7 @@ class Publisher:
 
     async def _not_published(self, project: Project, upload: Upload, digests: Digests) -> None:
         # Only so that a duplicate is told before its archive is read; the catalog decides between two at once.
-        page = await self.packages.page(project.id, upload.name)
+        page = await self.packages.page((project.id,), upload.name)
         for file in page.files if page is not None else ():
             if file.filename == upload.file.text:
                 raise FileExists(filename=file.filename, identical=hmac.compare_digest(file.sha256, digests.sha256))

@@ -28,22 +28,24 @@ class SqlPackages:
 
     _database: Database
 
-    async def page(self, project_id: int, name: Name) -> Page | None:
+    async def page(self, project_ids: Sequence[int], name: Name) -> Page | None:
         """IPackages."""
-        query = _PAGE.where(packages.c.project_id == project_id, packages.c.name == name.normalized)
+        query = _PAGE.where(packages.c.project_id.in_(project_ids), packages.c.name == name.normalized)
         rows = await self._rows(query)
         if not rows:
             return None
-        return Page(name=name, display=rows[0].display_name, files=tuple(_file(row) for row in rows))
+        # Several projects may hold files of one name: the first published stands for all.
+        first = {row.filename: row for row in reversed(rows)}
+        return Page(name=name, display=rows[0].display_name, files=tuple(_file(row) for row in rows if first[row.filename] is row))
 
-    async def names(self, project_id: int) -> tuple[str, ...]:
+    async def names(self, project_ids: Sequence[int]) -> tuple[str, ...]:
         """IPackages."""
-        query = select(packages.c.name).distinct().where(packages.c.project_id == project_id).order_by(packages.c.name)
+        query = select(packages.c.name).distinct().where(packages.c.project_id.in_(project_ids)).order_by(packages.c.name)
         return tuple(await self._scalars(query.where(_has_files())))
 
-    async def file(self, project_id: int, sha256: str, filename: str) -> File | None:
+    async def file(self, project_ids: Sequence[int], sha256: str, filename: str) -> File | None:
         """IPackages."""
-        query = _FILE.where(files.c.sha256 == sha256, files.c.filename == filename, packages.c.project_id == project_id)
+        query = _FILE.where(files.c.sha256 == sha256, files.c.filename == filename, packages.c.project_id.in_(project_ids)).order_by(files.c.id)
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return None if row is None else _file(row)
 
