@@ -122,6 +122,11 @@ class HeldThreads:
             outcome, work, args = self._work.pop(0)
             execute(work, *args).chainDeferred(outcome)
 
+    def fail(self, error: Exception) -> None:
+        """Let the oldest piece of work fail with `error` instead of running it."""
+        outcome, _, _ = self._work.pop(0)
+        outcome.errback(error)
+
     def let_all(self) -> None:
         """Run until nothing waits, what comes meanwhile included."""
         while self._work:
