@@ -22,7 +22,9 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.web.client import Agent
+from twisted.web.http import HTTPChannel
 from twisted.web.iweb import IAgentEndpointFactory
+from twisted.web.server import Site
 from zope.interface import implementer
 
 from registry.assembly import Store
@@ -52,7 +54,7 @@ from registry.storage.catalog.packages import SqlPackages
 from registry.storage.data_dir import DataDir
 from registry.storage.threads import InlineThreads
 from registry.web.access_log import AccessLog
-from registry.web.channel import Deadlines, RegistryChannel
+from registry.web.channel import Deadlines
 from registry.web.front import Front
 from registry.web.ops import Ops
 from registry.web.pypi import ProjectPyPI
@@ -119,6 +121,11 @@ class HeldThreads:
         for _ in range(count):
             outcome, work, args = self._work.pop(0)
             execute(work, *args).chainDeferred(outcome)
+
+    def fail(self, error: Exception) -> None:
+        """Let the oldest piece of work fail with `error` instead of running it."""
+        outcome, _, _ = self._work.pop(0)
+        outcome.errback(error)
 
     def let_all(self) -> None:
         """Run until nothing waits, what comes meanwhile included."""
@@ -786,18 +793,18 @@ _PIECE = 1 << 16
 
 @define(eq=False)
 class Wire:
-    """One connection to a `RegistrySite`, byte by byte. Like TCP, it delivers nothing while the server does not read."""
+    """One connection to a `Site`, byte by byte. Like TCP, it delivers nothing while the server does not read."""
 
-    channel: RegistryChannel
+    channel: HTTPChannel
     transport: _Transport
     closed: bool = False
     delivered: int = 0  # bytes that the server has taken
     _outgoing: bytes = b""
 
     @classmethod
-    def to(cls, site: RegistrySite, peer: str = "192.0.2.7") -> "Wire":
+    def to(cls, site: Site, peer: str = "192.0.2.7") -> "Wire":
         """Connect."""
-        channel = site.buildProtocol(None)
+        channel = cast("HTTPChannel", site.buildProtocol(None))
         transport = _Transport(peer)
         channel.makeConnection(cast("Any", transport))
         return cls(channel, transport)
@@ -970,6 +977,13 @@ class MemoryRegistry:
     def kept_files(self) -> list[str]:
         """The names of all blobs."""
         return [name for batch in gathered(self.store.blobs.listing()) for name in batch]
+
+    def pass_time(self, seconds: int, *wires: Wire) -> None:
+        """Let the clock run, second by second, and `wires` see what it brings."""
+        for _ in range(seconds):
+            self.clock.advance(1)
+            for wire in wires:
+                wire.settle()
 
     def http(self) -> HTTPClient:
         """A treq client whose requests go through the registry's own Site."""

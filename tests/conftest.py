@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from attrs import Factory, define
 from hypothesis import settings
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
@@ -23,18 +24,19 @@ def registry(tmp_path: Path) -> Iterator[MemoryRegistry]:
     made.close()
 
 
+@implementer(ILogObserver)
+@define
+class _Observer:
+    events: list[LogEvent] = Factory(list)
+
+    def __call__(self, event: LogEvent) -> None:
+        self.events.append(event)
+
+
 @pytest.fixture
-def logged_errors() -> Iterator[list[BaseException]]:
-    """Every exception that is logged during the test."""
-    found: list[BaseException] = []
-
-    @implementer(ILogObserver)
-    class Observer:
-        def __call__(self, event: LogEvent) -> None:
-            if "log_failure" in event:
-                found.append(event["log_failure"].value)
-
-    observer = Observer()
+def log_events() -> Iterator[list[LogEvent]]:
+    """Everything that is logged during the test."""
+    observer = _Observer()
     globalLogPublisher.addObserver(observer)
-    yield found
+    yield observer.events
     globalLogPublisher.removeObserver(observer)

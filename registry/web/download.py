@@ -98,6 +98,13 @@ async def _transfer(request: Any, blob: IOpenBlob, span: Span) -> None:
         await _Push(request, blob, span).run()
 
 
+def _count(request: Any, sent: int) -> None:
+    """Tell our channel of progress. The channel of a foreign Site has no deadline that it would matter to, and a lost one is None."""
+    moved = getattr(request.channel, "moved", None)
+    if moved is not None:
+        moved(sent)
+
+
 @implementer(IPullProducer)
 @define(eq=False)
 class _SendFile:
@@ -147,7 +154,7 @@ class _SendFile:
             return
         self._offset += sent
         self._left -= sent
-        self._request.channel.moved(sent)
+        _count(self._request, sent)
         self._request.sentLength += sent
         if self._left:
             transport.startWriting()
@@ -190,8 +197,7 @@ class _Push:
                     request.transport.abortConnection()
                     return
                 request.write(data)
-                if request.channel is not None and hasattr(request.channel, "moved"):
-                    request.channel.moved(len(data))
+                _count(request, len(data))
                 offset += len(data)
                 left -= len(data)
                 if self._room is not None:

@@ -61,7 +61,7 @@ class SegmentResource(KleinResource):
 
     def render(self, request: IRequest) -> KleinRenderable:
         """Resource."""
-        if not _HOST.fullmatch(request.getRequestHostname()):
+        if not _is_host(request.getRequestHostname()):
             return answer(request, 400, {"error": "400 Bad Request - the Host header is not a host name"})
         raw = b"/".join(request.path[1:].split(b"/")[len(request.prepath) :])
         try:
@@ -69,3 +69,14 @@ class SegmentResource(KleinResource):
         except BadPath:
             return answer(request, 400, {"error": "400 Bad Request - the path holds control characters, or bytes that are not UTF-8"})
         return super().render(request)
+
+
+def _is_host(name: bytes) -> bool:
+    if not _HOST.fullmatch(name):
+        return False
+    try:
+        # werkzeug does the same, and an empty or overlong label would be an error of ours.
+        name.decode("ascii").partition(":")[0].encode("idna")
+    except UnicodeError:
+        return False
+    return True

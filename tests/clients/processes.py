@@ -118,7 +118,7 @@ class Answer:
 
 @define(kw_only=True)
 class Server:
-    """A registry in a process of its own. `port` 0: none."""
+    """A registry in a process of its own, under the path `mount`. `port` 0: none."""
 
     process: "subprocess.Popen[bytes]"
     data_dir: Path
@@ -126,6 +126,7 @@ class Server:
     err: Path
     env: dict[str, str]
     port: int = 0
+    mount: str = ""
     _by_twistd: bool = False
     _asked: signal.Signals | None = None  # the last signal sent
 
@@ -142,7 +143,7 @@ class Server:
     @property
     def url(self) -> str:
         """Its address on the loopback interface."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.port}{self.mount}"
 
     @property
     def token(self) -> str:

@@ -102,7 +102,7 @@ def pasted(said: str, start: str) -> str:
 
 
 def test_the_welcome_can_be_pasted_into_a_shell(tmp_path: Path, built: Built) -> None:
-    """The printed twine, pip and uv lines and the ~/.pypirc do what they say, from a data directory with a space and a quote in its name."""
+    """The printed twine, pip and uv lines and ~/.pypirc do what they say, from a data directory with a space and a quote in its name."""
     client = make_client(tmp_path / "client")
     venv = tmp_path / "venv"
     run((sys.executable, "-m", "venv", venv), client.env).worked()

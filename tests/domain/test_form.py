@@ -164,6 +164,9 @@ def test_only_the_beginning_of_a_huge_field_is_kept(length: int, kept: int) -> N
     whole = body(Part(name="description", value=b"x" * length), CONTENT)
     assert len(read(whole)[1]["description"]) == kept
     assert len(read(*(whole[at : at + 1000] for at in range(0, len(whole), 1000)))[1]["description"]) == kept
+    full = whole.index(b"x") + FIELD_BYTES
+    for cut in (full - 1, full, full + 1):
+        assert len(read(whole[:cut], whole[cut:])[1]["description"]) == kept
 
 
 @pytest.mark.parametrize("skipped", [False, True])

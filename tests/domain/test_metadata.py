@@ -3,6 +3,7 @@
 import gzip
 import io
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Iterable
 
@@ -162,6 +163,22 @@ def test_metadata_may_be_8_mib_and_no_more(filename: str) -> None:
     assert len(read(filename, packed).raw) == METADATA_BYTES
     with pytest.raises(InvalidArchive, match="of more than 8,388,608 bytes"):
         read(filename, build(filename, full + b"x"))
+
+
+def test_metadata_that_unpacks_to_much_is_not_unpacked() -> None:
+    """A METADATA of 64 MiB that was packed into a few kilobytes never takes that memory (hardening rows 39 and 47)."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive, archive.open(INFO, "w") as member:
+        for _ in range(64):
+            member.write(b"\0" * (1 << 20))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InvalidArchive, match="of more than 8,388,608 bytes"):
+            read(WHEEL, target.getvalue())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.logger import LogEvent
 
 from registry.domain.form import OVERHEAD_BYTES
 from registry.testing import (
@@ -685,12 +686,12 @@ def test_a_full_disk_may_have_room_later(tmp_path: Path) -> None:
     assert [registry.upload(1, DEMO).code, registry.upload(1, DEMO).code] == [507, 201]
 
 
-def test_a_broken_disk_is_500_without_details(tmp_path: Path, logged_errors: list[BaseException]) -> None:
+def test_a_broken_disk_is_500_without_details(tmp_path: Path, log_events: list[LogEvent]) -> None:
     """Any other error of the disk is ours: 500 in JSON, the cause in our log and nowhere else."""
     registry = registry_in_memory(tmp_path / "data", disk=FailingDisk.broken_at("write", OSError(5, "Input/output error")))
     answer = registry.upload(1, DEMO)
     assert (answer.code, answer.json) == (500, {"message": "500 Internal Server Error"})
-    assert [type(error) for error in logged_errors] == [OSError]
+    assert [event["log_failure"].type for event in log_events if "log_failure" in event] == [OSError]
     assert registry.staged_files() == []
     assert published(registry) == []
 
