@@ -36,7 +36,7 @@ from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines
 from registry.web.front import Front
 from registry.web.ops import Ops
-from registry.web.pypi import ProjectPyPI
+from registry.web.pypi import PyPI
 from registry.web.routes import Routes
 from registry.web.site import RegistrySite
 from registry.web.upload import Uploads
@@ -144,7 +144,7 @@ def assemble(
     for listener in (gate.forget, library.forget):
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=config.uploads.max_file_size, threads=files)
-    pypi = ProjectPyPI(library=library, publisher=publisher, uploads=uploads, external_url=external_url)
+    pypi = PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url)
     ops = Ops(checks={"catalog": store.database.check, "blobs": store.blobs.check})
     front = Front(external_url=external_url)
     routes = Routes(gate=gate, routes=(*front.routes(), *ops.routes(), *pypi.routes()))

@@ -13,6 +13,7 @@ from registry.domain.metadata import CoreMetadata, read_core_metadata, valid_req
 from registry.domain.model import Actor, Digests, File, NewFile
 from registry.domain.upload import Upload, read_upload
 from registry.interfaces import IBlobs, IPackages, IStagedBlob
+from registry.workflows.gate import Admission
 
 
 @define(kw_only=True)
@@ -32,7 +33,7 @@ class Publisher:
             await self._settled
 
     async def publish(
-        self, project: Project, actor: Actor, fields: Mapping[str, str], filename: str | None, staged: IStagedBlob | None
+        self, admission: Admission, actor: Actor, fields: Mapping[str, str], filename: str | None, staged: IStagedBlob | None
     ) -> File:
         """Publish one staged file.
 
@@ -40,6 +41,7 @@ class Publisher:
         is None when the form held no file. Checks in the order a person would want to hear of them: form, digests, duplicate, archive.
         """
         self._underway += 1
+        project = admission.project
         try:
             upload = read_upload(fields, filename)
             assert staged is not None, "a form with a file name has a file"

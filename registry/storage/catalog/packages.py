@@ -45,7 +45,9 @@ class SqlPackages:
 
     async def file(self, project_ids: Sequence[int], sha256: str, filename: str) -> File | None:
         """IPackages."""
-        query = _FILE.where(files.c.sha256 == sha256, files.c.filename == filename, packages.c.project_id.in_(project_ids)).order_by(files.c.id)
+        query = _FILE.where(files.c.sha256 == sha256, files.c.filename == filename, packages.c.project_id.in_(project_ids)).order_by(
+            files.c.id
+        )
         row = await self._database.read(lambda connection: connection.execute(query).first())
         return None if row is None else _file(row)
 
