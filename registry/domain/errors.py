@@ -352,6 +352,14 @@ class Unavailable(RegistryError):
 
 
 @frozen(kw_only=True)
+class Broken(RegistryError):
+    """A mistake of ours; the log has it."""
+
+    def __str__(self) -> str:
+        return "Internal Server Error"
+
+
+@frozen(kw_only=True)
 class BlobMissing(RegistryError):
     """The catalog names a blob whose bytes are gone; `registry verify` tells which files are affected."""
 

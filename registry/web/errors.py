@@ -44,6 +44,7 @@ _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
     errors.InsufficientScope: (403, _OAUTH, "insufficient_scope"),
     errors.Forbidden: (403, _MESSAGE, ""),
     errors.StorageFull: (507, _MESSAGE, "Insufficient Storage - "),
+    errors.Broken: (500, _MESSAGE, ""),
     errors.Unavailable: (503, _MESSAGE, "Service Unavailable - "),
 }
 _REASON_LIMIT = 300

@@ -7,7 +7,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import datetimeToString
 from twisted.web.server import Request, version
 
-from registry.domain.errors import BodyTooLarge, RegistryError
+from registry.domain.errors import BodyTooLarge, Broken, RegistryError
 from registry.web.errors import answer_error
 
 # A refused body is read and dropped up to this size, so that the client, still sending, gets to read the refusal.
@@ -175,8 +175,7 @@ class RegistryRequest(Request):
         error = failure.value
         if not isinstance(error, RegistryError):
             self._log.failure("deciding on {request}", failure, request=self)
-            self.channel.cut()
-            return
+            error = Broken()
         if not self._disconnected:
             self._refuse(error)
             self._go_on()

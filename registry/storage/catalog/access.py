@@ -40,8 +40,8 @@ PROJECT = select(
 GROUP = select(namespaces.c.id, namespaces.c.full_path, namespaces.c.name, namespaces.c.visibility, namespaces.c.traversal).where(
     namespaces.c.kind == "group"
 )
-_PERSONAL = select(tokens, *(users.c[name].label(f"user_{name}") for name in users.c.keys())).select_from(tokens.join(users))  # noqa: SIM118 - a ColumnCollection iterates over columns
-_JOB = select(job_tokens, *(users.c[name].label(f"user_{name}") for name in users.c.keys())).select_from(  # noqa: SIM118
+_PERSONAL = select(tokens, *(users.c[name].label(f"owner_{name}") for name in users.c.keys())).select_from(tokens.join(users))  # noqa: SIM118 - a ColumnCollection iterates over columns
+_JOB = select(job_tokens, *(users.c[name].label(f"owner_{name}") for name in users.c.keys())).select_from(  # noqa: SIM118
     job_tokens.join(users, users.c.id == job_tokens.c.user_id)
 )
 
@@ -143,7 +143,7 @@ def _credential(connection: Connection, digest: str) -> StoredCredential | None:
     row = connection.execute(_PERSONAL.where(tokens.c.digest == digest)).one_or_none()
     if row is not None:
         token = Token(id=row.id, name=row.name, scopes=frozenset(row.scopes), expires_at=row.expires_at)
-        identity = Identity(user=user_of(row, "user_"), token=token)
+        identity = Identity(user=user_of(row, "owner_"), token=token)
         return StoredCredential(kind="personal", identity=identity, revoked=row.revoked_at is not None)
     row = connection.execute(select(deploy_tokens).where(deploy_tokens.c.digest == digest)).one_or_none()
     if row is not None:
@@ -170,7 +170,7 @@ def _credential(connection: Connection, digest: str) -> StoredCredential | None:
         created_at=row.created_at,
         expires_at=row.expires_at,
     )
-    return StoredCredential(kind="job", identity=Identity(user=user_of(row, "user_"), job=job), revoked=row.revoked_at is not None)
+    return StoredCredential(kind="job", identity=Identity(user=user_of(row, "owner_"), job=job), revoked=row.revoked_at is not None)
 
 
 def _enter(connection: Connection, kind: str, ref: int | str, identity: Identity, now: datetime) -> tuple[Place | None, Standing]:
