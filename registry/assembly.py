@@ -19,6 +19,7 @@ from twisted.python.logfile import LogFile
 from twisted.web.resource import IResource
 
 from registry.config import Config, InvalidConfig
+from registry.domain.errors import Unavailable
 from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
 from registry.storage.blobs.directory import DirectoryBlobs
@@ -127,7 +128,13 @@ def assemble(
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=config.uploads.max_file_size, threads=files)
     pypi = ProjectPyPI(library=library, publisher=publisher, uploads=uploads, external_url=external_url)
-    ops = Ops(checks={"catalog": store.database.check, "blobs": store.blobs.check})
+
+    async def serving() -> None:
+        # The catalog answers before the first start has put anybody into it.
+        if not service.serving:
+            raise Unavailable(part="service")
+
+    ops = Ops(checks={"service": serving, "catalog": store.database.check, "blobs": store.blobs.check})
     front = Front(external_url=external_url)
     routes = Routes(gate=gate, routes=(*front.routes(), *ops.routes(), *pypi.routes()))
     log = _access_log(config, files)
@@ -185,6 +192,11 @@ class RegistryService(Service):
             self._waiting.append(waiting)
             return waiting
         return fail(outcome) if isinstance(outcome, StartFailed) else succeed(outcome)
+
+    @property
+    def serving(self) -> bool:
+        """Whether the last start has succeeded and nobody has stopped it."""
+        return bool(self.running) and isinstance(self._outcome, Started)
 
     def stopService(self) -> "Deferred[None]":
         """IService. Fires when everything that was begun is finished, or the grace period is over, and the store is closed."""
