@@ -3,8 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from attrs import define, field, frozen
@@ -18,32 +16,17 @@ from twisted.logger import Logger
 from twisted.python.logfile import LogFile
 from twisted.web.resource import IResource
 
+from registry.composition import Store, compose, now
 from registry.config import Config, InvalidConfig
+from registry.domain.errors import Unavailable
 from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
-from registry.storage.blobs.directory import DirectoryBlobs
 from registry.storage.blobs.disk import Disk
-from registry.storage.catalog.access import SqlAccess
-from registry.storage.catalog.database import Database
-from registry.storage.catalog.founding import SqlFounding
-from registry.storage.catalog.packages import SqlPackages
-from registry.storage.catalog.places import SqlPlaces
-from registry.storage.catalog.tokens import SqlTokens
-from registry.storage.catalog.users import SqlUsers
-from registry.storage.data_dir import DataDir
 from registry.storage.threads import PooledThreads
 from registry.web.access_log import AccessLog
-from registry.web.channel import Deadlines
-from registry.web.front import Front
-from registry.web.ops import Ops
-from registry.web.pypi import PyPI
-from registry.web.routes import Routes
 from registry.web.site import RegistrySite
-from registry.web.upload import Uploads
 from registry.welcome import Started
 from registry.workflows.founding import found
-from registry.workflows.gate import Gate
-from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
 from registry.workflows.upkeep import sweep
 
@@ -57,44 +40,6 @@ _LOG_BYTES, _LOGS_KEPT = 10 << 20, 5
 
 class StartFailed(Exception):
     """The registry could not start; `str()` says why, and what to do."""
-
-
-def now() -> datetime:
-    """The wall clock, in UTC."""
-    return datetime.now(UTC)
-
-
-@frozen(kw_only=True)
-class Store:
-    """The catalog and the blobs of one data directory."""
-
-    data_dir: DataDir
-    database: Database
-    packages: SqlPackages
-    access: SqlAccess
-    users: SqlUsers
-    tokens: SqlTokens
-    places: SqlPlaces
-    founding: SqlFounding
-    blobs: DirectoryBlobs
-
-    @classmethod
-    def of(cls, path: Path, *, readers: IThreads, writer: IThreads, files: IThreads, disk: Disk | None = None) -> "Store":
-        """The store in directory `path`, not opened yet."""
-        data_dir = DataDir(path)
-        database = Database(path=data_dir.catalog, readers=readers, writer=writer, now=now)
-        blobs = DirectoryBlobs(folder=data_dir.blobs, threads=files, disk=disk or Disk())
-        return cls(
-            data_dir=data_dir,
-            database=database,
-            blobs=blobs,
-            packages=SqlPackages(database),
-            access=SqlAccess(database),
-            users=SqlUsers(database),
-            tokens=SqlTokens(database),
-            places=SqlPlaces(database),
-            founding=SqlFounding(database),
-        )
 
 
 @define(kw_only=True)
@@ -138,32 +83,26 @@ def assemble(
     def external_url() -> str:
         return address.url
 
-    gate = Gate(access=store.access, now=now)
-    library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages, small_budget=config.cache.files)
-    publisher = Publisher(packages=store.packages, blobs=store.blobs, accept_identical=config.uploads.accept_identical)
-    for listener in (gate.forget, library.forget):
-        store.database.subscribe(listener)
-    uploads = Uploads(blobs=store.blobs, limit=config.uploads.max_file_size, threads=files)
-    pypi = PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url)
-    ops = Ops(checks={"catalog": store.database.check, "blobs": store.blobs.check})
-    front = Front(external_url=external_url)
-    routes = Routes(gate=gate, routes=(*front.routes(), *ops.routes(), *pypi.routes()))
+    async def serving() -> None:
+        # The catalog answers before the first start has put anybody into it.
+        if not service.serving:
+            raise Unavailable(part="service")
+
     log = _access_log(config, files)
-    deadlines = Deadlines(head=config.server.head_timeout, stall=config.server.stall_timeout)
-    site = RegistrySite(routes, uploads, reactor=reactor, deadlines=deadlines, log=log)
+    parts = compose(config, store, reactor=reactor, files=files, external_url=external_url, serving=serving, log=log)
     service = RegistryService(
         config=config,
         reactor=reactor,
         store=store,
         pools=(files, readers, writer),
-        publisher=publisher,
-        site=site,
+        publisher=parts.publisher,
+        site=parts.site,
         log=log,
         address=address,
         endpoints=_endpoints(reactor, config) if listen else (),
         announce=announce or _announce_in_log,
     )
-    return Registry(resource=routes.resource(), service=service, site=site)
+    return Registry(resource=parts.routes.resource(), service=service, site=parts.site)
 
 
 @define(kw_only=True, eq=False, slots=False)
@@ -203,6 +142,11 @@ class RegistryService(Service):
             self._waiting.append(waiting)
             return waiting
         return fail(outcome) if isinstance(outcome, StartFailed) else succeed(outcome)
+
+    @property
+    def serving(self) -> bool:
+        """Whether the last start has succeeded and nobody has stopped it."""
+        return bool(self.running) and isinstance(self._outcome, Started)
 
     def stopService(self) -> "Deferred[None]":
         """IService. Fires when everything that was begun is finished, or the grace period is over, and the store is closed."""

@@ -218,7 +218,7 @@ class MemoryBlobs:
     staged: int = 0  # staged and not discarded
     _kept: dict[str, bytes] = Factory(dict)
     _pins: Counter[str] = Factory(Counter)
-    _touched: set[str] = Factory(set)  # pinned since the running sweep asked
+    _touched: set[str] = Factory(set)  # pinned when the running sweep asked, or since
 
     def stage(self, on_full: Callable[[], None], on_space: Callable[[], None]) -> MemoryStagedBlob:
         """IBlobs."""
@@ -244,6 +244,7 @@ class MemoryBlobs:
     async def sweep(self, named: Callable[[list[str]], Awaitable[set[str]]]) -> int:
         """IBlobs."""
         self._touched.clear()
+        self._touched.update(self._pins)
         names = sorted(self._kept)
         orphans = set(names) - await named(names) - set(self._pins) - self._touched
         for sha256 in orphans:
@@ -299,8 +300,9 @@ def _nothing(step: str) -> None:
 class FailingDisk(Disk):
     """A real disk that tells of each step, so that its failures, and those of the process, can be rehearsed.
 
-    `before` and `after` are called with the step's name: create, write, flush, replace, flush_folder, make_folder or remove. What they
-    raise is what the step raises; a hook that never returns (it kills the process) is a crash at that very point. `steps` remembers them.
+    `before` and `after` are called with the step's name: create, write, flush, flush_behind, replace, flush_folder, make_folder or remove.
+    What they raise is what the step raises; a hook that never returns (it kills the process) is a crash at that very point. `steps`
+    remembers them all.
     """
 
     before: Callable[[str], object] = _nothing
@@ -342,6 +344,12 @@ class FailingDisk(Disk):
         self._begin("flush")
         Disk.flush(self, descriptor)
         self.after("flush")
+
+    def flush_behind(self, descriptor: int, offset: int, length: int) -> None:
+        """Disk."""
+        self._begin("flush_behind")
+        Disk.flush_behind(self, descriptor, offset, length)
+        self.after("flush_behind")
 
     def replace(self, old: Path, new: Path) -> None:
         """Disk."""

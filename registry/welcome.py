@@ -39,7 +39,7 @@ Root's token is in {self.root_token} and nowhere else. Paste these into a shell 
 
   ~/.pypirc, so that `twine upload -r registry dist/*` will do:
 
-cat >> ~/.pypirc <<END
+(umask 077; cat >> ~/.pypirc) <<END
 [distutils]
 index-servers = registry
 

@@ -3,13 +3,17 @@
 import attrs
 import click
 
-from registry.assembly import Store, now
 from registry.cli.output import say, show
 from registry.cli.store import as_json, operator, result, with_store
+from registry.composition import Store, now
 from registry.domain.access import User, Visibility
+from registry.domain.errors import InvalidSetting
 from registry.domain.model import NewToken, ProjectInfo
 from registry.domain.paths import ProjectPath, check_segment
 from registry.domain.tokens import PERSONAL_SCOPES, Scope, check_scopes, mint, parse_expiry
+
+# The catalog's integers end here; a longer number names nothing.
+_LARGEST = 2**63 - 1
 
 
 @click.group()
@@ -76,6 +80,8 @@ def token() -> None:
 @with_store
 def token_create(store: Store, username: str, name: str, scopes: tuple[str, ...], expires: str | None) -> None:
     """Make a token and print it, this once, alone on stdout."""
+    if not name.strip():
+        raise InvalidSetting(what="Token name", value=name, allowed="say what the token is for")
     wanted = check_scopes(scopes, PERSONAL_SCOPES)
     secret = mint()
     new = NewToken(name=name, digest=secret.digest(), scopes=wanted, expires_at=parse_expiry(expires, now()) if expires else None)
@@ -93,7 +99,7 @@ def token_list(store: Store, username: str | None, as_json: bool) -> None:
 
 
 @token.command("revoke")
-@click.argument("token_id", type=int)
+@click.argument("token_id", type=click.IntRange(min=1, max=_LARGEST))
 @with_store
 def token_revoke(store: Store, token_id: int) -> None:
     """Make token TOKEN_ID (see `token list`) useless, at once and for good."""
@@ -131,7 +137,8 @@ def project_list(store: Store, as_json: bool) -> None:
 @with_store
 def project_show(store: Store, ref: str, as_json: bool) -> None:
     """Show PROJECT, by number or path."""
-    found = result(store.places.projects(int(ref) if ref.isascii() and ref.isdigit() else ref))
+    is_number = ref.isascii() and ref.isdigit() and len(ref) <= len(str(_LARGEST)) and int(ref) <= _LARGEST
+    found = result(store.places.projects(int(ref) if is_number else ref))
     show([_project(one) for one in found], as_json=as_json, one=True)
 
 

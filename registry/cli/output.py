@@ -1,10 +1,11 @@
 """What commands print: tables for people, JSON for programs."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import click
 
@@ -30,7 +31,9 @@ def show(rows: Sequence[Row], *, as_json: bool, one: bool = False) -> None:
     for row in rows:
         table.add_row(*(_text(value) for value in row.values()))
     # Into a pipe nothing is cut to a width nobody has.
-    Console(width=None if sys.stdout.isatty() else 240, highlight=False, markup=False).print(table)
+    # rich itself takes NO_COLOR to mean that bold may stay.
+    colours: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    Console(width=None if sys.stdout.isatty() else 240, color_system=colours, highlight=False, markup=False).print(table)
 
 
 def say(message: str) -> None:

@@ -10,10 +10,10 @@ import click
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from registry.assembly import Store
 from registry.cli.output import fail
+from registry.composition import Store
 from registry.config import Config, InvalidConfig, load_config
-from registry.domain.errors import RegistryError
+from registry.domain.errors import InvalidSetting, RegistryError
 from registry.domain.model import Actor
 from registry.storage.threads import InlineThreads
 
@@ -48,7 +48,10 @@ def configured(config_file: str | None, *, listen: tuple[str, ...] = (), **optio
 
 
 def with_store(command: Callable[..., None]) -> Callable[..., None]:
-    """Call `command(store, ...)` with the opened store; a RegistryError ends it with status 1 and its sentence."""
+    """Call `command(store, ...)` with the opened store.
+
+    A RegistryError ends it with its sentence, and status 2 if an argument could never be right, 1 otherwise.
+    """
 
     @where
     @wraps(command)
@@ -56,6 +59,8 @@ def with_store(command: Callable[..., None]) -> Callable[..., None]:
         with _opened(configured(config_file, data_dir=data_dir)) as store:
             try:
                 command(store, *args, **kwargs)
+            except InvalidSetting as error:
+                raise click.UsageError(str(error)) from None
             except RegistryError as error:
                 fail(str(error))
 

@@ -4,9 +4,9 @@ import sys
 
 import click
 
-from registry.assembly import Store
 from registry.cli.output import fail, say, show
 from registry.cli.store import as_json, result, with_store
+from registry.composition import Store
 from registry.workflows.upkeep import Trouble, verify
 
 

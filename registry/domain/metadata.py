@@ -10,7 +10,7 @@ from typing import BinaryIO, NoReturn, Self, cast
 
 from attrs import frozen
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from pkginfo.distribution import Distribution
+from pkginfo.distribution import Distribution, NewMetadataVersion, UnknownMetadataVersion
 
 from registry.domain.errors import InvalidArchive, InvalidName, InvalidVersion
 from registry.domain.filenames import FileName, Kind
@@ -18,6 +18,16 @@ from registry.domain.names import Name
 from registry.domain.versions import Version
 
 METADATA_BYTES = 8 << 20
+# A zip's list of members: some 100 bytes each, so room for more of them than any distribution has.
+DIRECTORY_BYTES = 64 << 20
+# APPNOTE 4.3.14 to 4.3.16: the end record, its 64-bit form with the locator between them, and how far from the end it may begin.
+_ZIP_END, _ZIP_END_BYTES, _ZIP64_END, _ZIP64_BEFORE, _ZIP64_MARK = b"PK\5\6", 22, b"PK\6\6", 76, 0xFFFFFFFF
+_ZIP_TAIL = _ZIP_END_BYTES + 0xFFFF + _ZIP64_BEFORE
+
+# A Metadata-Version newer than pkginfo knows is not our uploader's fault; the known headers are read all the same. Once, for the process:
+# switching warnings off for each call is not safe in threads.
+for _newer in (NewMetadataVersion, UnknownMetadataVersion):
+    warnings.simplefilter("ignore", _newer)
 # How much of a tar is unpacked, and how many members are looked at, before giving up on finding PKG-INFO. Build tools write it early or
 # last; the cap only stops an archive that was made to cost.
 _TAR_BYTES_FLOOR = 64 << 20
@@ -107,8 +117,30 @@ def valid_requires_python(text: str) -> str:
     return text
 
 
+def _open_zip(archive: BinaryIO) -> zipfile.ZipFile:
+    # zipfile reads all of the central directory into memory before anybody can look at a member of it.
+    end = archive.seek(0, 2)
+    archive.seek(max(0, end - _ZIP_TAIL))
+    tail = archive.read(_ZIP_TAIL)
+    if max(_directory_bytes(tail, tail.rfind(_ZIP_END)), _directory_bytes(tail, len(tail) - _ZIP_END_BYTES)) > DIRECTORY_BYTES:
+        raise InvalidArchive(filename="", problem=f"has a central directory of more than {DIRECTORY_BYTES:,} bytes")
+    archive.seek(0)
+    return zipfile.ZipFile(archive)
+
+
+def _directory_bytes(tail: bytes, at: int) -> int:
+    """The size of the central directory that an end record at `at` declares, the larger of its two forms; 0 where there is none."""
+    if at < 0 or tail[at : at + 4] != _ZIP_END:
+        return 0
+    plain = int.from_bytes(tail[at + 12 : at + 16], "little")
+    record = tail[at - _ZIP64_BEFORE : at] if at >= _ZIP64_BEFORE else b""
+    large = int.from_bytes(record[40:48], "little") if record.startswith(_ZIP64_END) else 0
+    # All ones say "see the 64-bit form".
+    return large if plain == _ZIP64_MARK else max(plain, large)
+
+
 def _wheel(archive: BinaryIO) -> bytes:
-    with zipfile.ZipFile(archive) as unpacked:
+    with _open_zip(archive) as unpacked:
         found = [entry for entry in unpacked.infolist() if _is_metadata(entry.filename)]
         if len(found) != 1:
             raise InvalidArchive(filename="", problem=f"must hold exactly one <name>-<version>.dist-info/METADATA; it holds {len(found)}")
@@ -134,7 +166,7 @@ def _bounded(stream: BinaryIO, path: str) -> bytes:
 
 def _sdist(archive: BinaryIO, size: int, *, zipped: bool) -> bytes:
     if zipped:
-        with zipfile.ZipFile(archive) as unpacked:
+        with _open_zip(archive) as unpacked:
             for entry in unpacked.infolist():
                 if _is_pkg_info(entry.filename):
                     return _member(unpacked, entry)
@@ -183,15 +215,12 @@ def _is_pkg_info(path: str) -> bool:
 
 def _parse(raw: bytes) -> dict[str, str | tuple[str, ...]]:
     parsed = Distribution()
-    with warnings.catch_warnings():
-        # A Metadata-Version newer than pkginfo knows is not our uploader's fault; the known headers are read all the same.
-        warnings.simplefilter("ignore")
-        # The email parser below takes a Content-Type header at its word, and looks for parts within parts.
-        try:
-            parsed.parse(raw)
-            plain = isinstance(parsed.description, str | None)
-        except RecursionError:
-            plain = False
+    # The email parser below takes a Content-Type header at its word, and looks for parts within parts.
+    try:
+        parsed.parse(raw)
+        plain = isinstance(parsed.description, str | None)
+    except RecursionError:
+        plain = False
     if not plain:
         raise InvalidArchive(filename="", problem="has metadata that is not plain text: remove its Content-Type header")
     fields: dict[str, str | tuple[str, ...]] = {key: str(value) for key in _KEPT if (value := getattr(parsed, key))}

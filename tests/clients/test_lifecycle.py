@@ -122,8 +122,9 @@ def test_the_welcome_can_be_pasted_into_a_shell(tmp_path: Path, built: Built) ->
 
     with serving(tmp_path / "my data's") as server:
         paste(pasted(server.said, "twine upload --repository-url"))
-        paste(server.said[server.said.index("cat >> ~/.pypirc") :])
+        paste(server.said[server.said.index("(umask 077; cat >> ~/.pypirc)") :])
         assert server.token in (client.folder / ".pypirc").read_text()
+        assert mode(client.folder / ".pypirc") == 0o600
         paste("twine upload -r registry dist/*", client.folder / "second")
         assert set(server.files("my-package")) == {file.name for file in built.old}
         paste(pasted(server.said, "pip install").replace("NAME", "my-base"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from registry.domain.errors import InvalidArchive
 from registry.domain.filenames import file_name
-from registry.domain.metadata import METADATA_BYTES, CoreMetadata, read_core_metadata, valid_requires_python
+from registry.domain.metadata import DIRECTORY_BYTES, METADATA_BYTES, CoreMetadata, read_core_metadata, valid_requires_python
 from registry.domain.names import Name
 from registry.domain.versions import Version
 
@@ -417,3 +417,14 @@ def test_only_a_readable_requires_python_is_kept(text: str, kept: str) -> None:
 def test_any_requires_python_has_an_answer(text: str) -> None:
     """Any text is kept as it is or dropped, without an error."""
     assert valid_requires_python(text) in {text, ""}
+
+
+@pytest.mark.parametrize(("declared", "refused"), [(DIRECTORY_BYTES, False), (DIRECTORY_BYTES + 1, True), (2**32 - 2, True)])
+def test_a_central_directory_is_not_read_before_its_size_is_known(declared: int, refused: bool) -> None:
+    """A zip that declares a list of members larger than any distribution has is refused for that, unread (hardening row 37)."""
+    end = b"PK\5\6" + b"\0" * 8 + declared.to_bytes(4, "little") + b"\0" * 6
+    name, version = Name("demo"), Version("1.0")
+    wheel = file_name("demo-1.0-py3-none-any.whl", name, version)
+    with pytest.raises(InvalidArchive) as caught:
+        read_core_metadata(io.BytesIO(end), len(end), wheel, name, version)
+    assert ("central directory of more than" in str(caught.value)) is refused

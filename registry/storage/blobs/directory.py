@@ -61,7 +61,7 @@ class DirectoryBlobs:
     disk: Disk = field(factory=Disk)
     _lock: Lock = Factory(Lock)  # guards the two below: pins are taken in one thread, sweeps run in another
     _pins: Counter[str] = Factory(Counter)
-    _touched: set[str] = Factory(set)  # pinned since the running sweep asked the catalog
+    _touched: set[str] = Factory(set)  # pinned when the running sweep asked the catalog, or since
 
     def prepare(self) -> None:
         """Create the folders and remove what a killed process left half-written. Blocking; before anything else."""
@@ -98,7 +98,9 @@ class DirectoryBlobs:
         removed = 0
         async for batch in self.listing():
             with self._lock:
+                # What is pinned now may be unpinned, its row written, between the catalog's answer and the removal.
                 self._touched.clear()
+                self._touched.update(self._pins)
             orphans = set(batch) - await named(batch)
             if orphans:
                 removed += await self.threads.run(self._do_sweep, orphans)
@@ -166,7 +168,7 @@ class DirectoryBlobs:
         try:
             with self._path(sha256).open("rb", buffering=0) as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
-        except FileNotFoundError:
+        except (FileNotFoundError, BlobMissing):
             return None
 
     def _do_list(self, prefix: str) -> list[str]:

@@ -176,7 +176,8 @@ class StagedBlob:
         self._threads.run(self._disk.flush_behind, self._descriptor, start, length).addBoth(flushed)
 
     async def _drained(self) -> None:
-        if self._waiting and not self._busy:
+        # An empty blob has had no batch, and so has no file yet.
+        if (self._waiting or self._descriptor < 0) and not self._busy and self._failure is None:
             self._pump()
         if self._busy:
             self._idle = Deferred()

@@ -11,10 +11,11 @@ from attrs import Factory, define, field, frozen
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, inspect, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
+from zope.interface import implementer
 
 from registry.domain.errors import NewerSchema, StorageFull, Unavailable
 from registry.domain.model import Actor, Change
-from registry.interfaces import IThreads
+from registry.interfaces import IJournal, IThreads
 from registry.storage.catalog.tables import journal, metadata
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Writing:
         self.changes.append(Change(serial=serial, at=self.at, action=action, actor=actor, project_id=project_id, name=name, detail=detail))
 
 
+@implementer(IJournal)
 @define(kw_only=True)
 class Database:
     """The catalog's connection pool and its two kinds of thread. Listeners hear of changes in the caller's thread, after the commit."""

@@ -1,0 +1,124 @@
+"""What a registry is made of: the store of a data directory, and the workflows and routes over it. `assembly` gives it a life."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from registry.config import Config
+from registry.interfaces import IThreads
+from registry.storage.blobs.directory import DirectoryBlobs
+from registry.storage.blobs.disk import Disk
+from registry.storage.catalog.access import SqlAccess
+from registry.storage.catalog.database import Database
+from registry.storage.catalog.founding import SqlFounding
+from registry.storage.catalog.packages import SqlPackages
+from registry.storage.catalog.places import SqlPlaces
+from registry.storage.catalog.tokens import SqlTokens
+from registry.storage.catalog.users import SqlUsers
+from registry.storage.data_dir import DataDir
+from registry.web.access_log import AccessLog
+from registry.web.channel import Deadlines
+from registry.web.front import Front
+from registry.web.ops import Ops
+from registry.web.pypi import PyPI
+from registry.web.routes import Route, Routes
+from registry.web.site import RegistrySite
+from registry.web.upload import Uploads
+from registry.workflows.gate import Gate
+from registry.workflows.library import Library
+from registry.workflows.publish import Publisher
+
+
+def now() -> datetime:
+    """The wall clock, in UTC."""
+    return datetime.now(UTC)
+
+
+@frozen(kw_only=True)
+class Store:
+    """The catalog and the blobs of one data directory."""
+
+    data_dir: DataDir
+    database: Database
+    packages: SqlPackages
+    access: SqlAccess
+    users: SqlUsers
+    tokens: SqlTokens
+    places: SqlPlaces
+    founding: SqlFounding
+    blobs: DirectoryBlobs
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        *,
+        readers: IThreads,
+        writer: IThreads,
+        files: IThreads,
+        disk: Disk | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> "Store":
+        """The store in directory `path`, not opened yet."""
+        data_dir = DataDir(path)
+        database = Database(path=data_dir.catalog, readers=readers, writer=writer, now=clock)
+        blobs = DirectoryBlobs(folder=data_dir.blobs, threads=files, disk=disk or Disk())
+        return cls(
+            data_dir=data_dir,
+            database=database,
+            blobs=blobs,
+            packages=SqlPackages(database),
+            access=SqlAccess(database),
+            users=SqlUsers(database),
+            tokens=SqlTokens(database),
+            places=SqlPlaces(database),
+            founding=SqlFounding(database),
+        )
+
+
+@frozen(kw_only=True)
+class Composition:
+    """The parts that others need to hold."""
+
+    gate: Gate
+    library: Library
+    publisher: Publisher
+    routes: Routes
+    site: RegistrySite
+
+
+def compose(
+    config: Config,
+    store: Store,
+    *,
+    reactor: Any,
+    files: IThreads,
+    external_url: Callable[[], str],
+    serving: Callable[[], Awaitable[None]],
+    log: AccessLog | None,
+    more: Sequence[Route] = (),
+) -> Composition:
+    """Put workflows and routes over a store that need not be open yet.
+
+    `files` are the threads that read what a foreign Site has spooled; `serving` raises `Unavailable` until the registry serves; `more`
+    routes are served beside ours.
+    """
+    clock = store.database.now
+    gate = Gate(access=store.access, now=clock)
+    library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages, small_budget=config.cache.files)
+    publisher = Publisher(packages=store.packages, blobs=store.blobs, accept_identical=config.uploads.accept_identical)
+    for listener in (gate.forget, library.forget):
+        store.database.subscribe(listener)
+    uploads = Uploads(blobs=store.blobs, limit=config.uploads.max_file_size, threads=files)
+    families = (
+        Front(external_url=external_url),
+        Ops(checks={"service": serving, "catalog": store.database.check, "blobs": store.blobs.check}),
+        PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url),
+    )
+    routes = Routes(gate=gate, routes=(*(route for family in families for route in family.routes()), *more))
+    deadlines = Deadlines(head=config.server.head_timeout, stall=config.server.stall_timeout)
+    site = RegistrySite(routes, uploads, reactor=reactor, deadlines=deadlines, log=log)
+    return Composition(gate=gate, library=library, publisher=publisher, routes=routes, site=site)

@@ -1,0 +1,58 @@
+"""`registry verify`."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Registry
+
+
+@pytest.fixture
+def blobs(data_dir: Path) -> list[Path]:
+    """The two blobs on disk."""
+    found = sorted(path for path in (data_dir / "blobs").glob("??/*") if path.is_file())
+    assert len(found) == 2
+    return found
+
+
+def test_a_registry_that_is_whole_is_told_so(registry: Registry, blobs: list[Path]) -> None:
+    """Nothing wrong: status 0, an empty list as data, a sentence as message."""
+    said = registry("verify")
+    assert (said.out, said.err) == ("", "Everything is as it should be.\n")
+    assert registry("verify", "--json").data == []
+
+
+@pytest.mark.parametrize("change", ["flipped", "shorter", "longer", "empty"])
+def test_changed_bytes_are_found(registry: Registry, blobs: list[Path], change: str) -> None:
+    """A blob whose bytes changed is named with its file, and the status is 1."""
+    blob = blobs[0]
+    content = blob.read_bytes()
+    changed = {"flipped": bytes([content[0] ^ 1]) + content[1:], "shorter": content[:-1], "longer": content + b"\0", "empty": b""}
+    blob.write_bytes(changed[change])
+    said = registry("verify", "--json", status=1)
+    (trouble,) = said.data
+    assert trouble["sha256"] == blob.name
+    assert trouble["filename"].startswith("held-")
+    assert "has changed on disk" in trouble["problem"]
+    assert said.err.endswith("Error: 1 problems found\n")
+    assert f"{blob.name} ({trouble['filename']}) has changed on disk" in registry("verify", status=1).out
+
+
+def test_missing_bytes_are_found(registry: Registry, blobs: list[Path]) -> None:
+    """A file of the catalog whose bytes are gone is named, and the status is 1 (hardening row 45)."""
+    for blob in blobs:
+        blob.unlink()
+    found = registry("verify", "--json", status=1).data
+    assert sorted(one["sha256"] for one in found) == [blob.name for blob in blobs]
+    assert all("its bytes are gone" in one["problem"] for one in found)
+
+
+def test_bytes_without_a_row_are_found(registry: Registry, blobs: list[Path], data_dir: Path) -> None:
+    """A blob that no file names is reported as what the next sweep removes, and the status is 1 (hardening row 45)."""
+    orphan = data_dir / "blobs" / "ab" / ("ab" * 32)
+    orphan.parent.mkdir(exist_ok=True)
+    orphan.write_bytes(b"nobody's")
+    (found,) = registry("verify", "--json", status=1).data
+    assert (found["sha256"], found["filename"]) == (orphan.name, "")
+    assert "no file in the catalog names it" in found["problem"]
+    assert orphan.exists(), "verify changes nothing"
