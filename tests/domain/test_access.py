@@ -349,7 +349,7 @@ SCOPES = {
 @pytest.mark.parametrize("scope", [*(scope.value for scope in Scope), "read_repository", "API", ""])
 @pytest.mark.parametrize("permission", SCOPES)
 def test_the_scopes(permission: Permission, scope: str) -> None:
-    """A token opens a door only with a scope that the door names; every other is powerless, and the refusal names those that do (row 26)."""
+    """A token opens a door only with a scope that the door names; the refusal names those that would do (hardening row 26)."""
     identity = Identity(user=ADMIN, token=Token(id=1, name="t", scopes=frozenset({scope})))
     if scope in SCOPES[permission]:
         demand_credential(permission, identity)
