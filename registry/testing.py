@@ -79,7 +79,12 @@ def done(awaitable: "Awaitable[T] | Deferred[T]") -> T:
     deferred = awaitable if isinstance(awaitable, Deferred) else Deferred.fromCoroutine(cast("Coroutine[Deferred[Any], Any, T]", awaitable))
     results: list[T] = []
     failures: list[Failure] = []
-    deferred.addCallbacks(results.append, failures.append)
+
+    def keep(result: T) -> T:
+        results.append(result)
+        return result
+
+    deferred.addCallbacks(keep, failures.append)
     if failures:
         failures[0].raiseException()
     assert results, "it has not happened yet"

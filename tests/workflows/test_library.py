@@ -1,0 +1,379 @@
+"""Reading: what is rendered once, when it is rendered anew, and how much is kept."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import define
+from twisted.internet.defer import Deferred
+
+from registry.domain.access import Project, Visibility
+from registry.domain.errors import BlobMissing, UnknownFile, UnknownName
+from registry.domain.model import Change, Digests, File, NewFile, Page
+from registry.domain.names import Name
+from registry.domain.negotiation import Representation
+from registry.domain.paths import ProjectPath
+from registry.domain.versions import Version
+from registry.testing import (
+    NOON,
+    OPERATOR,
+    HeldThreads,
+    MemoryBlobs,
+    MemoryCatalog,
+    MemoryOpenBlob,
+    MemoryRegistry,
+    done,
+    registry_in_memory,
+    wheel,
+)
+from registry.workflows.library import _ENTRY_BYTES, Library, Rendered
+
+HTML, JSON = Representation.HTML, Representation.V1_JSON
+BASE = "https://packages.example.com"
+DEMO = Name("demo")
+
+
+@define(eq=False)
+class Watched(MemoryCatalog):
+    """A catalog that counts what it is asked."""
+
+    asked: int = 0
+
+    async def page(self, project_id: int, name: Name) -> Page | None:
+        """IPackages."""
+        self.asked += 1
+        return await super().page(project_id, name)
+
+    async def names(self, project_id: int) -> tuple[str, ...]:
+        """IPackages."""
+        self.asked += 1
+        return await super().names(project_id)
+
+    async def file(self, project_id: int, sha256: str, filename: str) -> File | None:
+        """IPackages."""
+        self.asked += 1
+        return await super().file(project_id, sha256, filename)
+
+
+@define(eq=False)
+class WatchedBlobs(MemoryBlobs):
+    """A store that counts what is opened."""
+
+    opened: int = 0
+
+    async def open(self, sha256: str) -> MemoryOpenBlob:
+        """IBlobs."""
+        self.opened += 1
+        return await super().open(sha256)
+
+
+@define
+class Room:
+    """A library over one catalog with two projects."""
+
+    catalog: Watched
+    blobs: WatchedBlobs
+    library: Library
+    one: Project
+    two: Project
+
+    def add(self, project: Project, name: str = "demo", version: str = "1.0", content: bytes = b"") -> File:
+        """Publish, as far as a library can see."""
+        data = content or f"{name} {version}".encode()
+        staged = self.blobs.stage(lambda: None, lambda: None)
+        staged.write(data)
+        done(staged.finish())
+        done(staged.keep())
+        staged.discard()
+        new = NewFile(
+            name=Name(name),
+            version=Version(version),
+            filename=f"{name}-{version}.tar.gz",
+            digests=Digests(size=len(data), sha256=hashlib.sha256(data).hexdigest(), others={}),
+            requires_python="",
+            metadata={},
+        )
+        return done(self.catalog.add_file(project.id, new, OPERATOR))
+
+    def page(self, project: Project, name: str = "demo", representation: Representation = HTML, base: str = BASE) -> Rendered:
+        """A page."""
+        return done(self.library.page(project, Name(name), representation, base))
+
+    def index(self, project: Project, representation: Representation = HTML, prefix: str = "") -> Rendered:
+        """An index."""
+        return done(self.library.index(project, representation, prefix))
+
+
+def room(budget: int = 1 << 20, small_budget: int = 1 << 20) -> Room:
+    catalog, blobs = Watched(), WatchedBlobs()
+    done(catalog.create_user("ann", "", OPERATOR))
+    found = []
+    for name in ("one", "two"):
+        info = done(catalog.create_project(ProjectPath.parse(f"ann/{name}"), Visibility.PRIVATE, OPERATOR))
+        project = done(catalog.project(info.id))
+        assert project is not None
+        found.append(project)
+    library = Library(packages=catalog, blobs=blobs, budget=budget, small_budget=small_budget)
+    catalog.subscribe(library.forget)
+    catalog.asked = 0
+    return Room(catalog=catalog, blobs=blobs, library=library, one=found[0], two=found[1])
+
+
+# --- rendered once --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_page_is_read_once(tmp_path: Path) -> None:
+    """A page that was rendered is not read again, under any spelling of its name."""
+    here = room()
+    here.add(here.one, "My.Demo")
+    first = here.page(here.one, "my-demo")
+    assert here.page(here.one, "MY_demo") is first
+    assert here.catalog.asked == 1
+
+
+def test_each_shape_is_rendered_for_itself() -> None:
+    """Representations and link bases never mix, and each has its own validator."""
+    here = room()
+    here.add(here.one)
+    shapes = [(HTML, BASE), (JSON, BASE), (HTML, ""), (JSON, "/tools")]
+    pages = [here.page(here.one, representation=representation, base=base) for representation, base in shapes]
+    assert len({page.body for page in pages}) == len({page.etag for page in pages}) == 4
+    assert here.catalog.asked == 4
+    assert [here.page(here.one, representation=representation, base=base) for representation, base in shapes] == pages
+    assert here.catalog.asked == 4
+    assert all(page.etag == hashlib.sha256(page.body).hexdigest() for page in pages)
+
+
+def test_projects_do_not_share_pages() -> None:
+    """A page of one project is never another's, though the names be the same (hardening row 27)."""
+    here = room()
+    here.add(here.one, version="1.0")
+    here.add(here.two, version="2.0")
+    assert b"demo-1.0" in here.page(here.one).body
+    assert b"demo-1.0" not in here.page(here.two).body
+    assert b"demo-2.0" in here.page(here.two).body
+
+
+def test_what_is_not_there_is_asked_for_each_time() -> None:
+    """A name without files is unknown and not remembered as such: a publish is seen at once, told or not."""
+    here = room()
+    for _ in range(2):
+        with pytest.raises(UnknownName):
+            here.page(here.one)
+    assert here.catalog.asked == 2
+
+
+# --- rendered anew --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_publish_changes_its_page_and_index_only() -> None:
+    """After a publish the page of that name and the index of that project are new; all others are still the ones rendered before."""
+    here = room()
+    for project in (here.one, here.two):
+        here.add(project)
+        here.add(project, "other")
+    shapes = [(project, name) for project in (here.one, here.two) for name in ("demo", "other")]
+    pages = {(project.id, name): here.page(project, name) for project, name in shapes}
+    indexes = {project.id: here.index(project) for project in (here.one, here.two)}
+    asked = here.catalog.asked
+    here.add(here.one, "demo", "2.0")
+    here.add(here.one, "new")
+    assert b"demo-2.0" in here.page(here.one).body
+    assert b"new" in here.index(here.one).body
+    assert here.catalog.asked == asked + 2
+    assert here.page(here.one, "other") is pages[1, "other"]
+    assert here.page(here.two) is pages[2, "demo"]
+    assert here.index(here.two) is indexes[2]
+    assert here.catalog.asked == asked + 2
+
+
+def test_both_representations_change_together() -> None:
+    """One change drops HTML and JSON alike (hardening row 14)."""
+    here = room()
+    here.add(here.one)
+    for representation in (HTML, JSON):
+        here.page(here.one, representation=representation)
+        here.index(here.one, representation)
+    here.add(here.one, version="2.0")
+    for representation in (HTML, JSON):
+        assert b"demo-2.0" in here.page(here.one, representation=representation).body
+
+
+def test_a_change_of_nothing_here_drops_nothing() -> None:
+    """A change of a token or user leaves pages alone."""
+    here = room()
+    here.add(here.one)
+    page = here.page(here.one)
+    done(here.catalog.create_user("bob", "", OPERATOR))
+    assert here.page(here.one) is page
+
+
+def test_a_change_may_be_told_twice() -> None:
+    """Hearing of a change again only renders again: the sizes that are counted stay true."""
+    here = room()
+    here.add(here.one)
+    for _ in range(3):
+        here.page(here.one)
+        here.library.forget(tuple(here.catalog.changes))
+    assert here.library._bytes == 0
+    assert here.library._rendered == {}
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[tuple[MemoryRegistry, HeldThreads]]:
+    """A registry that holds demo 1.0 and whose catalog is read when told."""
+    readers = HeldThreads()
+    registry = registry_in_memory(tmp_path / "data", readers=readers)
+    new = new_file("1.0")
+    done(registry.store.packages.add_file(1, new, OPERATOR))
+    yield registry, readers
+    registry.close()
+
+
+def new_file(version: str) -> NewFile:
+    built = wheel(version=version)
+    return NewFile(
+        name=DEMO,
+        version=Version(version),
+        filename=built.filename,
+        digests=Digests(size=1, sha256=built.sha256, others={}),
+        requires_python="",
+        metadata={},
+    )
+
+
+PROJECT = Project(id=1, path="root/packages", name="packages", visibility=Visibility.PRIVATE)
+
+
+@pytest.mark.parametrize("read", [False, True])
+@pytest.mark.parametrize("what", ["page", "index"])
+def test_a_load_overtaken_by_a_change_is_not_kept(slow: tuple[MemoryRegistry, HeldThreads], what: str, *, read: bool) -> None:
+    """What was read before a change and would be kept after it is answered once, and read again by the next who asks."""
+    registry, readers = slow
+
+    def ask() -> "Deferred[Rendered]":
+        if what == "page":
+            return Deferred.fromCoroutine(registry.library.page(PROJECT, DEMO, HTML, BASE))
+        return Deferred.fromCoroutine(registry.library.index(PROJECT, HTML, ""))
+
+    first = ask()
+    if read:
+        # The catalog has answered, but the answer has not reached the reactor: the change is told in between.
+        outcome, work, args = readers._work.pop()
+        result = work(*args)
+        done(registry.store.packages.add_file(1, new_file("2.0"), OPERATOR))
+        outcome.callback(result)
+        assert (b"demo-2.0" in done(first).body) is False
+    else:
+        done(registry.store.packages.add_file(1, new_file("2.0"), OPERATOR))
+        readers.let_all()
+    second = ask()
+    readers.let_all()
+    assert what == "index" or b"demo-2.0" in done(second).body
+    assert done(second) is not done(first)
+    third = ask()
+    assert done(third) is done(second)
+
+
+def test_a_change_elsewhere_does_not_overtake(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
+    """A page that is being read while another name changes is kept."""
+    registry, readers = slow
+    first = Deferred.fromCoroutine(registry.library.page(PROJECT, DEMO, HTML, BASE))
+    registry.library.forget((Change(serial=99, at=NOON, action="file.publish", actor=OPERATOR, project_id=1, name="other", detail={}),))
+    readers.let_all()
+    assert done(registry.library.page(PROJECT, DEMO, HTML, BASE)) is done(first)
+
+
+def test_a_file_is_read_again_after_a_deletion(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
+    """A file that was found is found without the catalog until something but a publish happens in its project."""
+    registry, readers = slow
+    built = wheel(version="1.0")
+    first = Deferred.fromCoroutine(registry.library.file(PROJECT, built.sha256, built.filename))
+    readers.let_all()
+    for action, again in (("file.publish", False), ("file.delete", True)):
+        registry.library.forget((Change(serial=99, at=NOON, action=action, actor=OPERATOR, project_id=1, name="demo", detail={}),))
+        asking = Deferred.fromCoroutine(registry.library.file(PROJECT, built.sha256, built.filename))
+        assert (readers.waiting > 0) is again
+        readers.let_all()
+        assert done(asking) == done(first)
+
+
+# --- how much is kept -----------------------------------------------------------------------------------------------------------------
+
+
+def test_pages_stay_within_their_budget() -> None:
+    """However many pages are read, those kept never take more than the budget; the least recently used go first."""
+    probe = room()
+    probe.add(probe.one, "p00")
+    cost = len(probe.page(probe.one, "p00").body) + _ENTRY_BYTES
+    here = room(budget=3 * cost)
+    names = [f"p{number:02}" for number in range(6)]
+    for name in names:
+        here.add(here.one, name)
+    first = here.page(here.one, names[0])
+    for name in names[1:3]:
+        here.page(here.one, name)
+    assert here.page(here.one, names[0]) is first
+    here.page(here.one, names[3])
+    assert here.page(here.one, names[0]) is first
+    asked = here.catalog.asked
+    here.page(here.one, names[1])
+    assert here.catalog.asked == asked + 1
+    for name in names:
+        here.page(here.one, name)
+        assert here.library._bytes <= 3 * cost
+
+
+@pytest.mark.parametrize("budget", [0, 1])
+def test_without_a_budget_everything_is_read_anew(budget: int) -> None:
+    """A registry that may keep nothing answers all the same."""
+    here = room(budget=budget, small_budget=budget)
+    file = here.add(here.one)
+    for _ in range(2):
+        assert b"demo-1.0" in here.page(here.one).body
+        assert done(here.library.open(file)).data == b"demo 1.0"
+    assert (here.library._bytes, here.library._small_bytes) == (0, 0)
+    assert here.blobs.opened == 2
+
+
+def test_small_files_are_read_once() -> None:
+    """The contents of a small file serve any number of readers, within their budget."""
+    here = room(small_budget=2 * (_ENTRY_BYTES + 100))
+    files = [here.add(here.one, version=f"{number}.0", content=bytes([number]) * 100) for number in range(3)]
+    for _ in range(3):
+        assert done(here.library.open(files[0])).data == b"\0" * 100
+    assert here.blobs.opened == 1
+    done(here.library.open(files[1]))
+    done(here.library.open(files[0]))
+    done(here.library.open(files[2]))
+    assert here.library._small_bytes <= 2 * (_ENTRY_BYTES + 100)
+    opened = here.blobs.opened
+    done(here.library.open(files[0]))
+    assert here.blobs.opened == opened
+    done(here.library.open(files[1]))
+    assert here.blobs.opened == opened + 1
+
+
+def test_a_file_is_looked_up_once() -> None:
+    """A file that was found is found again without the catalog; what was not found is asked for each time."""
+    here = room()
+    file = here.add(here.one)
+    for _ in range(3):
+        assert done(here.library.file(here.one, file.sha256, file.filename)) == file
+    assert here.catalog.asked == 1
+    for _ in range(2):
+        with pytest.raises(UnknownFile):
+            done(here.library.file(here.two, file.sha256, file.filename))
+    assert here.catalog.asked == 3
+
+
+def test_bytes_that_are_gone_are_missing() -> None:
+    """A file whose blob is lost says so, and is not remembered as lost."""
+    here = room()
+    file = here.add(here.one)
+    here.blobs.spoil(file.sha256, None)
+    with pytest.raises(BlobMissing):
+        done(here.library.open(file))
+    here.blobs.place(file.sha256, b"demo 1.0")
+    assert done(here.library.open(file)).data == b"demo 1.0"

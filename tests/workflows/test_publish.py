@@ -1,0 +1,311 @@
+"""Publishing: all or nothing, whatever goes wrong."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from registry.domain.access import Project, Visibility
+from registry.domain.errors import (
+    DigestMismatch,
+    EmptyFile,
+    FileExists,
+    InvalidArchive,
+    InvalidField,
+    InvalidFileName,
+    InvalidName,
+    InvalidVersion,
+    MissingFields,
+    RegistryError,
+    StorageFull,
+    Unavailable,
+)
+from registry.domain.model import Actor, File, NewFile, Page
+from registry.domain.names import Name
+from registry.domain.paths import ProjectPath
+from registry.testing import OPERATOR, Built, MemoryBlobs, MemoryCatalog, MemoryStagedBlob, done, gathered, sdist, wheel
+from registry.workflows.publish import Publisher
+from registry.workflows.upkeep import sweep
+
+DEMO = wheel("demo", "1.0", requires_python=">=3.8")
+ACTOR = Actor(user_id=1, username="ann", token_name="laptop")
+
+
+@define(eq=False)
+class Late(MemoryCatalog):
+    """A catalog whose answers the test can hold back or falsify."""
+
+    stale: bool = False  # pages look as if nothing had been published
+    broken: RegistryError | None = None  # what recording a file raises
+    added: list[NewFile] = field(factory=list)
+
+    async def page(self, project_id: int, name: Name) -> Page | None:
+        """IPackages."""
+        return None if self.stale else await super().page(project_id, name)
+
+    async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+        """IPackages."""
+        if self.broken is not None:
+            raise self.broken
+        self.added.append(new)
+        return await super().add_file(project_id, new, actor)
+
+
+@define
+class Press:
+    """A publisher over one catalog with one project."""
+
+    catalog: Late
+    blobs: MemoryBlobs
+    publisher: Publisher
+    project: Project
+
+    def stage(self, data: bytes) -> MemoryStagedBlob:
+        """Bytes that have arrived."""
+        staged = self.blobs.stage(lambda: None, lambda: None)
+        staged.write(data)
+        return staged
+
+    def publish(self, built: Built = DEMO, fields: Mapping[str, str] | None = None, filename: str | None = None) -> File:
+        """Publish `built`, with these fields beside or instead of its own."""
+        sent = {**built.fields, **(fields or {})}
+        staged = self.stage(built.content)
+        return done(self.publisher.publish(self.project, ACTOR, sent, built.filename if filename is None else filename, staged))
+
+    def listed(self) -> list[str]:
+        """All blobs."""
+        return [name for batch in gathered(self.blobs.listing()) for name in batch]
+
+    def untouched(self) -> bool:
+        """Whether nothing was published and nothing stayed behind."""
+        page = done(self.catalog.page(self.project.id, Name("demo")))
+        return (page, self.listed(), self.blobs.staged, dict(self.blobs._pins)) == (None, [], 0, {})
+
+
+@pytest.fixture(params=[False, True], ids=["refusing", "accepting identical"])
+def press(request: pytest.FixtureRequest) -> Press:
+    """A publisher, of either kind."""
+    return made(accept_identical=request.param)
+
+
+def made(*, accept_identical: bool = False) -> Press:
+    catalog, blobs = Late(), MemoryBlobs()
+    done(catalog.create_user("ann", "", OPERATOR))
+    done(catalog.create_project(ProjectPath.parse("ann/demo"), Visibility.PRIVATE, OPERATOR))
+    project = done(catalog.project(1))
+    assert project is not None
+    publisher = Publisher(packages=catalog, blobs=blobs, accept_identical=accept_identical)
+    return Press(catalog=catalog, blobs=blobs, publisher=publisher, project=project)
+
+
+# --- what is published ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("built", [DEMO, sdist("demo", "1.0", requires_python=">=3.8")])
+def test_a_complete_upload_is_published(press: Press, built: Built) -> None:
+    """A form that is right becomes a file on its page, with bytes, digest and what its archive says, in one change of its actor."""
+    press.catalog.changes.clear()
+    file = press.publish(built)
+    assert (file.filename, file.version, file.sha256, file.size, file.requires_python) == (
+        built.filename,
+        "1.0",
+        built.sha256,
+        len(built.content),
+        ">=3.8",
+    )
+    page = done(press.catalog.page(1, Name("Demo")))
+    assert page is not None
+    assert page.files == (file,)
+    assert press.listed() == [built.sha256]
+    assert (press.blobs.staged, dict(press.blobs._pins)) == (0, {})
+    assert [(change.action, change.actor) for change in press.catalog.changes] == [("file.publish", ACTOR)]
+
+
+@pytest.mark.parametrize(
+    ("archived", "form", "kept"),
+    [(">=3.8", "", ">=3.8"), (">=3.8", "<3", ">=3.8"), ("", ">=3.9", ">=3.9"), ("", "", ""), ("", "nonsense <", ""), ("", "x" * 300, "")],
+)
+def test_the_archive_speaks_first(press: Press, archived: str, form: str, kept: str) -> None:
+    """What the archive says wins over the form; the form speaks where it is silent; what is no specifier is dropped."""
+    assert press.publish(wheel("demo", "1.0", requires_python=archived), {"requires_python": form}).requires_python == kept
+
+
+def test_metadata_is_kept(press: Press) -> None:
+    """The form's fields are kept, cut to GitLab's lengths, under what the archive says itself."""
+    press.publish(DEMO, {"summary": "of the form", "keywords": "k" * 2000})
+    (new,) = press.catalog.added
+    assert new.metadata["summary"] == "for tests"
+    assert new.metadata["keywords"] == "k" * 1021 + "..."
+
+
+def test_digests_that_were_declared_are_kept(press: Press) -> None:
+    """Beside sha256, what the client declared and was right about is recorded; nothing else is computed."""
+    md5 = hashlib.md5(DEMO.content).hexdigest()
+    press.publish(DEMO, {"md5_digest": md5.upper(), "sha256_digest": DEMO.sha256})
+    assert press.catalog.added[0].digests.others == {"md5": md5}
+
+
+# --- what is not ----------------------------------------------------------------------------------------------------------------------
+
+WRONG: Mapping[str, tuple[type[RegistryError], Callable[[Press], object]]] = {
+    "no name": (MissingFields, lambda press: press.publish(fields={"name": ""})),
+    "no version": (MissingFields, lambda press: press.publish(fields={"version": ""})),
+    "no file name": (MissingFields, lambda press: press.publish(filename="")),
+    "bad name": (InvalidName, lambda press: press.publish(fields={"name": "-"})),
+    "bad version": (InvalidVersion, lambda press: press.publish(fields={"version": "latest"})),
+    "bad digest": (InvalidField, lambda press: press.publish(fields={"sha256_digest": "x"})),
+    "another name": (InvalidFileName, lambda press: press.publish(fields={"name": "other"})),
+    "another version": (InvalidFileName, lambda press: press.publish(fields={"version": "2.0"})),
+    "wrong sha256": (DigestMismatch, lambda press: press.publish(fields={"sha256_digest": "0" * 64})),
+    "wrong md5": (DigestMismatch, lambda press: press.publish(fields={"md5_digest": "0" * 32})),
+    "wrong blake2": (DigestMismatch, lambda press: press.publish(fields={"blake2_256_digest": "0" * 64})),
+    "a digest that is not ASCII": (DigestMismatch, lambda press: press.publish(fields={"md5_digest": "\u00e9\ud800"})),
+    "empty": (EmptyFile, lambda press: press.publish(Built(name="demo", version="1.0", filename=DEMO.filename, content=b""))),
+    "no archive": (InvalidArchive, lambda press: press.publish(Built(name="demo", version="1.0", filename=DEMO.filename, content=b"x"))),
+    "another's archive": (
+        InvalidArchive,
+        lambda press: press.publish(Built(name="demo", version="1.0", filename=DEMO.filename, content=wheel("other", "1.0").content)),
+    ),
+    "another version's archive": (
+        InvalidArchive,
+        lambda press: press.publish(Built(name="demo", version="1.0", filename=DEMO.filename, content=wheel("demo", "2.0").content)),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_whatever_is_wrong_leaves_nothing(press: Press, what: str) -> None:
+    """Each error is told as itself, and nothing is published, staged, kept or pinned."""
+    error, attempt = WRONG[what]
+    with pytest.raises(error):
+        attempt(press)
+    assert press.untouched()
+    assert press.publish().filename == DEMO.filename
+
+
+def test_a_form_without_a_file_is_incomplete(press: Press) -> None:
+    """Without a file there is nothing to stage, and the missing field is named."""
+    with pytest.raises(MissingFields, match="content is missing"):
+        done(press.publisher.publish(press.project, ACTOR, DEMO.fields, None, None))
+    assert press.untouched()
+
+
+def test_a_full_store_leaves_nothing(press: Press) -> None:
+    """A full disk is told, and the same upload succeeds once there is room (hardening row 46)."""
+    press.blobs.full = True
+    with pytest.raises(StorageFull):
+        press.publish()
+    assert press.untouched()
+    press.blobs.full = False
+    assert press.publish().filename == DEMO.filename
+
+
+@pytest.mark.parametrize("error", [StorageFull(), Unavailable(part="catalog")])
+def test_a_catalog_that_fails_leaves_an_orphan_at_most(press: Press, error: RegistryError) -> None:
+    """When the row cannot be written the bytes are unprotected again, and the next sweep removes them (hardening row 45)."""
+    press.catalog.broken = error
+    with pytest.raises(type(error)):
+        press.publish()
+    assert (press.blobs.staged, dict(press.blobs._pins)) == (0, {})
+    assert done(sweep(press.catalog, press.blobs)) == 1
+    assert press.untouched()
+
+
+# --- again ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_other_bytes_under_a_taken_name_are_refused(press: Press) -> None:
+    """A file name is taken once and for all, whichever kind of registry; the first bytes stay (hardening row 48)."""
+    press.publish()
+    with pytest.raises(FileExists) as caught:
+        press.publish(wheel("demo", "1.0", payload=b"other"))
+    assert caught.value.identical is False
+    assert press.listed() == [DEMO.sha256]
+    assert (press.blobs.staged, dict(press.blobs._pins)) == (0, {})
+
+
+@pytest.mark.parametrize("stale", [False, True], ids=["seen early", "seen by the catalog"])
+@pytest.mark.parametrize("accept", [False, True])
+def test_identical_bytes_again(*, accept: bool, stale: bool) -> None:
+    """The same bytes again are refused as GitLab does, or accepted as PyPI does, as configured, however late it shows (hardening rows 48, 49)."""
+    press = made(accept_identical=accept)
+    first = press.publish()
+    press.catalog.stale = stale
+    changes = len(press.catalog.changes)
+    if accept:
+        assert press.publish() == first
+    else:
+        with pytest.raises(FileExists) as caught:
+            press.publish()
+        assert caught.value.identical is True
+    assert len(press.catalog.changes) == changes
+    assert (press.listed(), press.blobs.staged, dict(press.blobs._pins)) == ([DEMO.sha256], 0, {})
+
+
+def test_a_loser_of_a_race_leaves_an_orphan_at_most(press: Press) -> None:
+    """Of two that passed every check the later is refused by the catalog; its bytes are swept, the winner's stay (hardening row 48)."""
+    press.publish()
+    press.catalog.stale = True
+    with pytest.raises(FileExists):
+        press.publish(wheel("demo", "1.0", payload=b"other"))
+    assert done(sweep(press.catalog, press.blobs)) == 1
+    assert press.listed() == [DEMO.sha256]
+
+
+def test_a_sweep_in_between_does_no_harm(press: Press) -> None:
+    """A sweep that runs after the bytes are kept and before their row is written removes nothing (hardening row 45)."""
+    add_file = press.catalog.add_file
+    swept: list[int] = []
+
+    @define(eq=False)
+    class Swept(Late):
+        async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+            """IPackages."""
+            swept.append(await sweep(press.catalog, press.blobs))
+            return await add_file(project_id, new, actor)
+
+    publisher = Publisher(packages=Swept(), blobs=press.blobs)
+    done(publisher.publish(press.project, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content)))
+    assert swept == [0]
+    assert press.listed() == [DEMO.sha256]
+
+
+# --- stopping -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_under_way_is_settled(press: Press) -> None:
+    """Without a publish there is nothing to wait for, before and after one."""
+    done(press.publisher.settled())
+    press.publish()
+    done(press.publisher.settled())
+
+
+def test_settling_waits_for_every_publish(press: Press) -> None:
+    """Stopping waits for all publishes that have begun, those that fail among them."""
+    held: list[Deferred[Any]] = []
+
+    @define(eq=False)
+    class Held(Late):
+        async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+            """IPackages."""
+            held.append(Deferred())
+            await held[-1]
+            return await super().add_file(project_id, new, actor)
+
+    catalog = Held()
+    done(catalog.create_user("ann", "", OPERATOR))
+    done(catalog.create_project(ProjectPath.parse("ann/demo"), Visibility.PRIVATE, OPERATOR))
+    publisher = Publisher(packages=catalog, blobs=press.blobs)
+    outcomes: list[object] = []
+    for _ in range(2):
+        work = publisher.publish(press.project, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content))
+        Deferred.fromCoroutine(work).addBoth(outcomes.append)
+    settled = list[None]()
+    Deferred.fromCoroutine(publisher.settled()).addCallback(settled.append)
+    held[0].callback(None)
+    assert (len(outcomes), settled) == (1, [])
+    held[1].callback(None)
+    assert (len(outcomes), settled) == (2, [None])
