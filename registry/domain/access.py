@@ -74,6 +74,7 @@ class Permission(Enum):
     READ_PROJECT = "read_project"
     ADMIN_PROJECT = "admin_project"
     REMOVE_PROJECT = "remove_project"
+    READ_JOB_TOKENS = "read_job_tokens"
     ADMIN_JOB_TOKENS = "admin_job_tokens"
     # with a group
     READ_GROUP_PACKAGE = "read_group_package"
@@ -90,6 +91,8 @@ class Permission(Enum):
     # with no place at all
     BROWSE = "browse"  # anybody; what is shown depends on who asks
     READ_SELF = "read_self"  # any valid token of a user, whatever its scopes
+    REVOKE_SELF = "revoke_self"  # likewise: whoever holds a token may end it
+    ROTATE_SELF = "rotate_self"  # with or without a place
     READ_USER = "read_user"
     SIGNED_IN = "signed_in"  # to read
     ACT = "act"  # to change something
@@ -137,6 +140,7 @@ RULES: Mapping[Permission, Rule] = {
     Permission.READ_PROJECT: Rule(scopes=_READ),
     Permission.ADMIN_PROJECT: Rule(scopes=_WRITE, least=Role.MAINTAINER),
     Permission.REMOVE_PROJECT: Rule(scopes=_WRITE, least=Role.OWNER),
+    Permission.READ_JOB_TOKENS: Rule(scopes=_READ, least=Role.MAINTAINER),
     Permission.ADMIN_JOB_TOKENS: Rule(scopes=_WRITE, least=Role.MAINTAINER),
     Permission.READ_GROUP_PACKAGE: Rule(scopes=_PULL, deploy=_DEPLOY_PULL, job=True, packages=True),
     Permission.LIST_GROUP_PACKAGES: Rule(scopes=_READ, packages=True),
@@ -150,6 +154,8 @@ RULES: Mapping[Permission, Rule] = {
     Permission.ADMIN_DEPLOY_TOKENS: Rule(scopes=_WRITE, least=Role.MAINTAINER, least_in_group=Role.OWNER),
     Permission.BROWSE: Rule(scopes=_READ, sign_in=False),
     Permission.READ_SELF: Rule(scopes=None),
+    Permission.REVOKE_SELF: Rule(scopes=None),
+    Permission.ROTATE_SELF: Rule(scopes=(Scope.API, Scope.SELF_ROTATE)),
     Permission.READ_USER: Rule(scopes=(*_READ, Scope.READ_USER)),
     Permission.SIGNED_IN: Rule(scopes=_READ),
     Permission.ACT: Rule(scopes=_WRITE),
@@ -246,6 +252,12 @@ class Project:
     packages_enabled: bool = True
     owner_id: int | None = field(default=None)  # the user in whose personal namespace it lies
     lineage: tuple[int, ...] = ()  # ids of the namespaces it lies in, outermost first
+    anyone_may_pull: bool = True  # the administrators' switch: where it is off, a registry that is public is merely enabled
+
+    @property
+    def open_registry(self) -> bool:
+        """Whether everybody may pull from it, whatever the project's visibility."""
+        return self.registry is RegistryAccess.PUBLIC and self.anyone_may_pull
 
 
 @frozen(kw_only=True)
@@ -364,7 +376,7 @@ def _visible(permission: Permission, identity: Identity, place: Place, role: Rol
         role > Role.NONE
         or place.visibility is Visibility.PUBLIC
         or (place.visibility is Visibility.INTERNAL and identity.user is not None)
-        or (permission in _PULLING and isinstance(place, Project) and place.packages_enabled and place.registry is RegistryAccess.PUBLIC)
+        or (permission in _PULLING and isinstance(place, Project) and place.packages_enabled and place.open_registry)
     )
 
 
@@ -389,7 +401,7 @@ def _may(permission: Permission, identity: Identity, place: Place, role: Role, *
 
 
 def _pulls(place: Project, role: Role) -> bool:
-    if place.registry is RegistryAccess.PUBLIC:
+    if place.open_registry:
         return True
     # GitLab (new): in a private project reading packages takes Guest; elsewhere whoever sees the project reads.
     members_only = place.visibility is Visibility.PRIVATE or place.registry is RegistryAccess.PRIVATE

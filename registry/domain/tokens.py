@@ -66,6 +66,7 @@ class Scope(Enum):
     READ_PACKAGE_REGISTRY = "read_package_registry"
     WRITE_PACKAGE_REGISTRY = "write_package_registry"
     READ_USER = "read_user"
+    SELF_ROTATE = "self_rotate"
 
     @classmethod
     def parse(cls, text: str) -> "Scope":
@@ -88,7 +89,6 @@ POWERLESS = frozenset(
         "read_repository",
         "read_service_ping",
         "read_virtual_registry",
-        "self_rotate",
         "sudo",
         "write_registry",
         "write_repository",

@@ -23,9 +23,10 @@ from registry.domain.access import (
     Visibility,
 )
 from registry.domain.model import Memberships, StoredCredential
+from registry.domain.settings import ANYONE_MAY_PULL
 from registry.interfaces import IAccess
 from registry.storage.catalog.database import Database
-from registry.storage.catalog.tables import deploy_tokens, job_allowlist, job_tokens, members, namespaces, projects, tokens, users
+from registry.storage.catalog.tables import deploy_tokens, job_allowlist, job_tokens, members, namespaces, projects, settings, tokens, users
 
 PROJECT = select(
     projects.c.id,
@@ -36,6 +37,8 @@ PROJECT = select(
     projects.c.registry_access,
     namespaces.c.owner_id,
     namespaces.c.traversal,
+    # With the project, so that the switch and what it means for a project are one read.
+    select(settings.c.value).where(settings.c.name == ANYONE_MAY_PULL).scalar_subquery().label("anyone_may_pull"),
 ).select_from(projects.join(namespaces))
 GROUP = select(namespaces.c.id, namespaces.c.full_path, namespaces.c.name, namespaces.c.visibility, namespaces.c.traversal).where(
     namespaces.c.kind == "group"
@@ -59,13 +62,13 @@ class SqlAccess:
 
     async def enter(self, kind: str, ref: int | str, identity: Identity) -> tuple[Place | None, Standing]:
         """IAccess."""
-        return await self._database.read(lambda connection: _enter(connection, kind, ref, identity, self._database.now()))
+        return await self._database.read(lambda connection: enter_place(connection, kind, ref, identity, self._database.now()))
 
     async def memberships(self, user_id: int) -> Memberships:
         """IAccess."""
 
         def work(connection: Connection) -> Memberships:
-            rows = connection.execute(select(members).where(members.c.user_id == user_id, _current(self._database.now())))
+            rows = connection.execute(select(members).where(members.c.user_id == user_id, current(self._database.now())))
             found = [(row.project_id, row.namespace_id, Role(row.access_level)) for row in rows]
             return Memberships(
                 projects={project: role for project, _, role in found if project is not None},
@@ -115,6 +118,7 @@ def project_of(row: Any) -> Project:
         packages_enabled=row.packages_enabled,
         owner_id=row.owner_id,
         lineage=lineage_of(row.traversal),
+        anyone_may_pull=row.anyone_may_pull is not False,
     )
 
 
@@ -135,7 +139,8 @@ def by_ref(table: Any, ref: int | str) -> ColumnElement[bool]:
     return wanted
 
 
-def _current(now: datetime) -> ColumnElement[bool]:
+def current(now: datetime) -> ColumnElement[bool]:
+    """Whether a membership has not expired."""
     return or_(members.c.expires_at.is_(None), members.c.expires_at > now)
 
 
@@ -173,7 +178,8 @@ def _credential(connection: Connection, digest: str) -> StoredCredential | None:
     return StoredCredential(kind="job", identity=Identity(user=user_of(row, "owner_"), job=job), revoked=row.revoked_at is not None)
 
 
-def _enter(connection: Connection, kind: str, ref: int | str, identity: Identity, now: datetime) -> tuple[Place | None, Standing]:
+def enter_place(connection: Connection, kind: str, ref: int | str, identity: Identity, now: datetime) -> tuple[Place | None, Standing]:
+    """What `IAccess.enter` promises, on a connection that is there already."""
     query = PROJECT.where(by_ref(projects, ref)) if kind == "project" else GROUP.where(by_ref(namespaces, ref))
     row = connection.execute(query).one_or_none()
     if row is None:
@@ -184,7 +190,7 @@ def _enter(connection: Connection, kind: str, ref: int | str, identity: Identity
         where: ColumnElement[bool] = members.c.namespace_id.in_(place.lineage)
         if isinstance(place, Project):
             where = or_(where, members.c.project_id == place.id)
-        mine = select(members.c.access_level, members.c.expires_at).where(members.c.user_id == identity.user.id, where, _current(now))
+        mine = select(members.c.access_level, members.c.expires_at).where(members.c.user_id == identity.user.id, where, current(now))
         rows = connection.execute(mine).all()
         role = Role(max((row.access_level for row in rows), default=0))
         until = min((row.expires_at for row in rows if row.expires_at is not None), default=None)
