@@ -62,7 +62,7 @@ class SqlAccess:
 
     async def enter(self, kind: str, ref: int | str, identity: Identity) -> tuple[Place | None, Standing]:
         """IAccess."""
-        return await self._database.read(lambda connection: enter_place(connection, kind, ref, identity, self._database.now()))
+        return await self._database.read(lambda connection: enter(connection, kind, ref, identity, self._database.now()))
 
     async def memberships(self, user_id: int) -> Memberships:
         """IAccess."""
@@ -178,7 +178,7 @@ def _credential(connection: Connection, digest: str) -> StoredCredential | None:
     return StoredCredential(kind="job", identity=Identity(user=user_of(row, "owner_"), job=job), revoked=row.revoked_at is not None)
 
 
-def enter_place(connection: Connection, kind: str, ref: int | str, identity: Identity, now: datetime) -> tuple[Place | None, Standing]:
+def enter(connection: Connection, kind: str, ref: int | str, identity: Identity, now: datetime) -> tuple[Place | None, Standing]:
     """What `IAccess.enter` promises, on a connection that is there already."""
     query = PROJECT.where(by_ref(projects, ref)) if kind == "project" else GROUP.where(by_ref(namespaces, ref))
     row = connection.execute(query).one_or_none()
