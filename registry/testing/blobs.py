@@ -1,0 +1,180 @@
+"""IBlobs in memory."""
+
+import hashlib
+import io
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import BinaryIO, TypeVar
+
+from attrs import Factory, define, frozen
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from registry.domain.errors import BlobMissing, StorageFull, Unavailable
+from registry.domain.model import Digests
+from registry.interfaces import IBlobs, IOpenBlob, IStagedBlob
+
+T = TypeVar("T")
+
+
+@implementer(IOpenBlob)
+@frozen
+class MemoryOpenBlob:
+    """IOpenBlob over bytes."""
+
+    data: bytes
+    descriptor: int | None = None
+
+    @property
+    def size(self) -> int:
+        """IOpenBlob."""
+        return len(self.data)
+
+    def read(self, offset: int, length: int) -> "Deferred[bytes]":
+        """IOpenBlob."""
+        return succeed(self.data[offset : offset + length])
+
+    def close(self) -> None:
+        """IOpenBlob."""
+
+
+@implementer(IStagedBlob)
+@define(eq=False)
+class MemoryStagedBlob:
+    """IStagedBlob in memory; its disk is never slow."""
+
+    _blobs: "MemoryBlobs"
+    _data: bytearray = Factory(bytearray)
+    _algorithms: set[str] = Factory(set)
+    _sha256: str = ""  # once finished
+    _pinned: bool = False
+    _discarded: bool = False
+
+    def expect(self, algorithms: Sequence[str]) -> None:
+        """IStagedBlob."""
+        self._algorithms.update(algorithms)
+
+    def write(self, data: bytes) -> None:
+        """IStagedBlob."""
+        if not self._discarded:
+            self._data += data
+
+    async def finish(self, algorithms: Sequence[str] = ()) -> Digests:
+        """IStagedBlob."""
+        self._blobs.demand_room()
+        self._sha256 = hashlib.sha256(self._data).hexdigest()
+        others = {algorithm: _hexdigest(algorithm, bytes(self._data)) for algorithm in {*self._algorithms, *algorithms} - {"sha256"}}
+        return Digests(size=len(self._data), sha256=self._sha256, others=others)
+
+    async def inspect(self, look: Callable[[BinaryIO, int], T]) -> T:
+        """IStagedBlob."""
+        return look(io.BytesIO(self._data), len(self._data))
+
+    async def keep(self) -> None:
+        """IStagedBlob."""
+        assert self._sha256, "finish() comes before keep()"
+        self._blobs.demand_room()
+        if not self._pinned:
+            self._pinned = True
+            self._blobs.pin(self._sha256)
+        self._blobs.place(self._sha256, bytes(self._data))
+
+    def discard(self) -> None:
+        """IStagedBlob."""
+        if self._discarded:
+            return
+        self._discarded = True
+        self._blobs.staged -= 1
+        if self._pinned:
+            self._blobs.unpin(self._sha256)
+
+
+@implementer(IBlobs)
+@define(eq=False)
+class MemoryBlobs:
+    """IBlobs that forget when the process ends. `full` and `gone` rehearse a full disk and a lost one."""
+
+    full: bool = False
+    gone: bool = False
+    staged: int = 0  # staged and not discarded
+    _kept: dict[str, bytes] = Factory(dict)
+    _pins: Counter[str] = Factory(Counter)
+    _watches: list[set[str]] = Factory(list)  # for each sweep under way: what was pinned when it asked, or since
+
+    def stage(self, on_full: Callable[[], None], on_space: Callable[[], None]) -> MemoryStagedBlob:
+        """IBlobs."""
+        self.staged += 1
+        return MemoryStagedBlob(self)
+
+    async def open(self, sha256: str) -> MemoryOpenBlob:
+        """IBlobs."""
+        if sha256 not in self._kept:
+            raise BlobMissing(sha256=sha256)
+        return MemoryOpenBlob(self._kept[sha256])
+
+    async def digest(self, sha256: str) -> str | None:
+        """IBlobs."""
+        data = self._kept.get(sha256)
+        return None if data is None else hashlib.sha256(data).hexdigest()
+
+    async def listing(self) -> AsyncIterator[list[str]]:
+        """IBlobs."""
+        if self._kept:
+            yield sorted(self._kept)
+
+    async def sweep(self, named: Callable[[list[str]], Awaitable[set[str]]]) -> int:
+        """IBlobs."""
+        return await self.release(sorted(self._kept), named)
+
+    async def release(self, digests: Sequence[str], named: Callable[[list[str]], Awaitable[set[str]]]) -> int:
+        """IBlobs."""
+        touched = set(self._pins)
+        self._watches.append(touched)
+        try:
+            orphans = (set(digests) & set(self._kept)) - await named(list(digests)) - set(self._pins) - touched
+        finally:
+            self._watches[:] = [watch for watch in self._watches if watch is not touched]
+        for sha256 in orphans:
+            del self._kept[sha256]
+        return len(orphans)
+
+    async def check(self) -> None:
+        """IBlobs."""
+        if self.gone:
+            raise Unavailable(part="blob store")
+
+    def spoil(self, sha256: str, data: bytes | None) -> None:
+        """Change, or lose, what is kept: what a failing disk does."""
+        if data is None:
+            del self._kept[sha256]
+        else:
+            self._kept[sha256] = data
+
+    # --- called by MemoryStagedBlob ---
+
+    def demand_room(self) -> None:
+        """Raise `StorageFull` when the test says so."""
+        if self.full:
+            raise StorageFull
+
+    def pin(self, sha256: str) -> None:
+        """Protect from sweeping."""
+        self._pins[sha256] += 1
+        for touched in self._watches:
+            touched.add(sha256)
+
+    def unpin(self, sha256: str) -> None:
+        """Undo one `pin`."""
+        self._pins[sha256] -= 1
+        if not self._pins[sha256]:
+            del self._pins[sha256]
+
+    def place(self, sha256: str, data: bytes) -> None:
+        """Keep it."""
+        self._kept.setdefault(sha256, data)
+
+
+def _hexdigest(algorithm: str, data: bytes) -> str:
+    if algorithm == "blake2b":
+        return hashlib.blake2b(data, digest_size=32).hexdigest()
+    return hashlib.new(algorithm, data, usedforsecurity=False).hexdigest()

@@ -1,0 +1,77 @@
+"""Distribution files, and the form they are uploaded with."""
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections.abc import Mapping
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Built:
+    """A distribution file as a build tool leaves it."""
+
+    name: str
+    version: str
+    filename: str
+    content: bytes
+
+    @property
+    def sha256(self) -> str:
+        """Its digest in hex."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The least a client sends with it, but for `content`."""
+        return {":action": "file_upload", "protocol_version": "1", "name": self.name, "version": self.version}
+
+
+def wheel(name: str = "demo", version: str = "1.0", *, requires_python: str = "", payload: bytes = b"", tag: str = "py3-none-any") -> Built:
+    """A small valid wheel; `payload` makes its bytes differ."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr(f"{stem}.dist-info/METADATA", _metadata(name, version, requires_python))
+        archive.writestr(f"{stem}.dist-info/WHEEL", f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        archive.writestr(f"{name.replace('-', '_')}/payload.bin", payload)
+        archive.writestr(f"{stem}.dist-info/RECORD", "")
+    return Built(name=name, version=version, filename=f"{stem}-{tag}.whl", content=written.getvalue())
+
+
+def sdist(name: str = "demo", version: str = "1.0", *, requires_python: str = "", payload: bytes = b"") -> Built:
+    """A small valid source distribution."""
+    stem = f"{name.replace('-', '_')}-{version}"
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w:gz") as archive:
+        for path, data in ((f"{stem}/PKG-INFO", _metadata(name, version, requires_python).encode()), (f"{stem}/payload.bin", payload)):
+            member = tarfile.TarInfo(path)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return Built(name=name, version=version, filename=f"{stem}.tar.gz", content=written.getvalue())
+
+
+def _metadata(name: str, version: str, requires_python: str) -> str:
+    requires = f"Requires-Python: {requires_python}\n" if requires_python else ""
+    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: for tests\n{requires}\nA description.\n"
+
+
+BOUNDARY = "0123456789abcdef"
+FORM_TYPE = f"multipart/form-data; boundary={BOUNDARY}"
+
+
+def form(fields: Mapping[str, str], *files: tuple[str, str, bytes], last: Mapping[str, str] | None = None) -> bytes:
+    """An upload form's body: `fields`, then `files` (field, file name, content), then the fields of `last`."""
+    parts = [_field(key, value) for key, value in fields.items()]
+    for key, filename, content in files:
+        head = f'Content-Disposition: form-data; name="{key}"; filename="{filename}"\r\nContent-Type: application/octet-stream'
+        parts.append(head.encode() + b"\r\n\r\n" + content)
+    parts += [_field(key, value) for key, value in (last or {}).items()]
+    mark = f"--{BOUNDARY}".encode()
+    return b"".join(mark + b"\r\n" + part + b"\r\n" for part in parts) + mark + b"--\r\n"
+
+
+def _field(key: str, value: str) -> bytes:
+    return f'Content-Disposition: form-data; name="{key}"\r\n\r\n{value}'.encode()

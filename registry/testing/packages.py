@@ -1,0 +1,114 @@
+"""IPackages in memory."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
+
+from attrs import Factory, define, frozen
+from zope.interface import implementer
+
+from registry.domain.errors import FileExists
+from registry.domain.model import Actor, Change, File, NewFile, Page
+from registry.domain.names import Name
+from registry.domain.protection import ProtectionRule
+from registry.interfaces import IJournal, IPackages
+from registry.testing.scene import NOON
+
+
+@frozen(kw_only=True)
+class _Row:
+    project_id: int
+    name: Name  # its display is that of the package
+    version_key: str
+    file: File
+
+
+@implementer(IPackages, IJournal)
+@define(eq=False)
+class MemoryPackages:
+    """IPackages, with the journal of what was published, that forgets when the process ends. Every number is a project's."""
+
+    now: Callable[[], datetime] = lambda: NOON
+    changes: list[Change] = Factory(list)  # the journal
+    protection: dict[int, tuple[ProtectionRule, ...]] = Factory(dict)  # by project
+    _rows: list[_Row] = Factory(list)
+    _listeners: list[Callable[[tuple[Change, ...]], None]] = Factory(list)
+
+    # --- IJournal ---
+
+    def subscribe(self, listener: Callable[[tuple[Change, ...]], None]) -> None:
+        """IJournal."""
+        self._listeners.append(listener)
+
+    async def poll(self) -> None:
+        """IJournal: there is no other process."""
+
+    # --- IPackages ---
+
+    async def page(self, project_ids: Sequence[int], name: Name) -> Page | None:
+        """IPackages."""
+        rows = [row for row in self._rows if row.project_id in project_ids and row.name == name]
+        first: dict[str, File] = {}
+        for row in rows:
+            first.setdefault(row.file.filename, row.file)
+        return Page(name=name, display=rows[0].name.display, files=tuple(first.values())) if rows else None
+
+    async def names(self, project_ids: Sequence[int]) -> tuple[str, ...]:
+        """IPackages."""
+        return tuple(sorted({row.name.normalized for row in self._rows if row.project_id in project_ids}))
+
+    async def file(self, project_ids: Sequence[int], sha256: str, filename: str) -> File | None:
+        """IPackages."""
+        for row in self._rows:
+            if row.project_id in project_ids and (row.file.sha256, row.file.filename) == (sha256, filename):
+                return row.file
+        return None
+
+    async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+        """IPackages."""
+        package = [row for row in self._rows if (row.project_id, row.name, row.version_key) == (project_id, new.name, new.version.key)]
+        for row in package:
+            if row.file.filename == new.filename:
+                raise FileExists(filename=new.filename, identical=row.file.sha256 == new.digests.sha256)
+        file = File(
+            id=len(self._rows) + 1,
+            filename=new.filename,
+            version=package[0].file.version if package else new.version.display,
+            sha256=new.digests.sha256,
+            size=new.digests.size,
+            requires_python=new.requires_python,
+            uploaded_at=self.now(),
+        )
+        name = package[0].name if package else new.name
+        self._rows.append(_Row(project_id=project_id, name=name, version_key=new.version.key, file=file))
+        self._tell(project_id, name, file, actor)
+        return file
+
+    async def rules(self, project_id: int) -> tuple[ProtectionRule, ...]:
+        """IPackages."""
+        return self.protection.get(project_id, ())
+
+    async def named(self, digests: list[str]) -> set[str]:
+        """IPackages."""
+        return {row.file.sha256 for row in self._rows} & set(digests)
+
+    async def blobs(self) -> AsyncIterator[list[tuple[str, int, str]]]:
+        """IPackages."""
+        found: dict[str, tuple[str, int, str]] = {}
+        for row in self._rows:
+            found.setdefault(row.file.sha256, (row.file.sha256, row.file.size, row.file.filename))
+        if found:
+            yield sorted(found.values())
+
+    def _tell(self, project_id: int, name: Name, file: File, actor: Actor) -> None:
+        change = Change(
+            serial=len(self.changes) + 1,
+            at=self.now(),
+            action="file.publish",
+            actor=actor,
+            project_id=project_id,
+            name=name.normalized,
+            detail={"version": file.version, "filename": file.filename, "sha256": file.sha256, "size": file.size},
+        )
+        self.changes.append(change)
+        for listener in self._listeners:
+            listener((change,))
