@@ -1,10 +1,9 @@
 """GitLab's PyPI routes: thin methods that parse, ask a workflow, and answer."""
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred
 
 from registry.domain.access import Permission, Project, RegistryAccess, Visibility
 from registry.domain.conditional import not_modified
@@ -14,12 +13,11 @@ from registry.domain.negotiation import Representation, negotiate
 from registry.web.download import send_file
 from registry.web.errors import secure
 from registry.web.routes import Call, Route
+from registry.web.shielded import shielded
 from registry.web.upload import Uploads
 from registry.workflows.gate import Gate
 from registry.workflows.library import Library, Rendered, View
 from registry.workflows.publish import Publisher
-
-T = TypeVar("T")
 
 _PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
 _GROUP = "/api/v4/groups/<segment:group>/-/packages/pypi"
@@ -38,6 +36,7 @@ class PyPI:
     publisher: Publisher
     uploads: Uploads
     external_url: Callable[[], str]
+    on_download: Callable[[int], object]  # hears the number of each file that is fetched
 
     def routes(self) -> Sequence[Route]:
         """GitLab's routes 1 to 4 and 6 to 8."""
@@ -76,14 +75,17 @@ class PyPI:
         if not sha256.isascii() or not filename.isascii():
             raise UnknownFile(filename=filename)
         file = await self.library.file(await self._view(call), sha256.lower(), filename)
-        return await send_file(call, file, await self.library.open(file), public=_public(call))
+        blob = await self.library.open(file)
+        if call.request.method == b"GET":
+            self.on_download(file.id)
+        return await send_file(call, file, blob, public=_public(call))
 
     async def upload(self, call: Call) -> bytes:
         """Publish one file."""
         received = await self.uploads.received(call.request)
         # The client may go away; what it has sent in full is published, or refused, all the same.
         publishing = self.publisher.publish(call.admission, call.actor, received.fields, received.filename, received.staged)
-        await _shielded(publishing)
+        await shielded(publishing)
         call.request.setResponseCode(201)
         secure(call.request)
         call.request.setHeader(b"content-type", b"application/json")
@@ -125,14 +127,3 @@ def mount(request: Any) -> str:
     """The path our routes start at. For links without a configured external URL: never the Host header, which anybody can set."""
     head, _, _ = request.path.partition(b"/api/v4/")
     return str(head.decode("ascii", "replace"))
-
-
-def _shielded(work: Coroutine[Deferred[Any], Any, T]) -> "Deferred[T]":
-    """Wait for `work` without stopping it when the wait is cancelled."""
-    outcome: Deferred[T] = Deferred(lambda _: None)
-    running: Deferred[T] = Deferred.fromCoroutine(work)
-    running.addCallbacks(
-        lambda result: None if outcome.called else outcome.callback(result),
-        lambda failure: None if outcome.called else outcome.errback(failure),
-    )
-    return outcome

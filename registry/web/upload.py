@@ -65,17 +65,17 @@ class FormReceiver:
 
 @frozen(kw_only=True)
 class Uploads:
-    """How uploads are received: where bytes go, and how large a file may be (bytes)."""
+    """How uploads are received: where bytes go, and how large a file may be at the moment (bytes)."""
 
     blobs: IBlobs
-    limit: int
+    limit: Callable[[], int]
     threads: IThreads  # reads what a foreign Site has spooled
 
     def receiver(self, request: Any) -> FormReceiver:
         """A receiver for the body of `request`. Raises `MalformedForm` if it is not a form."""
         form = UploadForm(boundary_of(request.getHeader("content-type")))
         hold, release = getattr(request, "hold", _nothing), getattr(request, "release", _nothing)
-        return FormReceiver(blobs=self.blobs, limit=self.limit, form=form, on_full=hold, on_space=release)
+        return FormReceiver(blobs=self.blobs, limit=self.limit(), form=form, on_full=hold, on_space=release)
 
     async def received(self, request: Any) -> Received:
         """The form in the body of `request`, however its Site took it. Raises what is wrong with it."""
@@ -149,8 +149,9 @@ class UploadIntake:
         return received
 
     def _welcome(self, _: object) -> None:
-        if self._length is not None and self._length > self._uploads.limit + OVERHEAD_BYTES:
-            raise FileTooLarge(limit=self._uploads.limit)
+        limit = self._uploads.limit()
+        if self._length is not None and self._length > limit + OVERHEAD_BYTES:
+            raise FileTooLarge(limit=limit)
         self._receiver = self._uploads.receiver(self._request)
 
 

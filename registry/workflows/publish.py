@@ -9,8 +9,10 @@ from twisted.internet.defer import Deferred
 
 from registry.domain.access import Project
 from registry.domain.errors import DigestMismatch, EmptyFile, FileExists
+from registry.domain.inventory import origin_of
 from registry.domain.metadata import CoreMetadata, read_core_metadata, valid_requires_python
 from registry.domain.model import Actor, Digests, File, NewFile
+from registry.domain.protection import demand_push, level_of
 from registry.domain.upload import Upload, read_upload
 from registry.interfaces import IBlobs, IPackages, IStagedBlob
 from registry.workflows.gate import Admission
@@ -38,12 +40,15 @@ class Publisher:
         """Publish one staged file.
 
         Whatever it raises, nothing was published and nothing stays behind; once it returns, the file is durable and on its page. `staged`
-        is None when the form held no file. Checks in the order a person would want to hear of them: form, digests, duplicate, archive.
+        is None when the form held no file. Checks in the order a person would want to hear of them: form, protection, digests, duplicate,
+        archive.
         """
         self._underway += 1
         project = admission.project
         try:
             upload = read_upload(fields, filename)
+            level = level_of(admission.identity, project, admission.standing)
+            demand_push(await self.packages.rules(project.id), upload.name, level)
             assert staged is not None, "a form with a file name has a file"
             digests = await staged.finish(tuple(upload.digests))
             _compare(upload, digests)
@@ -55,7 +60,7 @@ class Publisher:
             metadata = await staged.inspect(look)
             # First the bytes, then the row: a crash in between leaves an orphan for the sweep, never a row without bytes.
             await staged.keep()
-            return await self.packages.add_file(project.id, _new_file(upload, digests, metadata), actor)
+            return await self.packages.add_file(project.id, _new_file(upload, digests, metadata, origin_of(admission.identity)), actor)
         except FileExists as error:
             if error.identical and self.accept_identical:
                 found = await self.packages.file((project.id,), digests.sha256, upload.file.text)
@@ -87,7 +92,7 @@ def _compare(upload: Upload, digests: Digests) -> None:
             raise DigestMismatch(algorithm=algorithm, declared=declared, computed=computed[algorithm])
 
 
-def _new_file(upload: Upload, digests: Digests, metadata: CoreMetadata) -> NewFile:
+def _new_file(upload: Upload, digests: Digests, metadata: CoreMetadata, pipeline: Mapping[str, object] | None) -> NewFile:
     return NewFile(
         name=upload.name,
         version=upload.version,
@@ -96,4 +101,5 @@ def _new_file(upload: Upload, digests: Digests, metadata: CoreMetadata) -> NewFi
         # What the archive says is what an installer will believe; the form speaks only where the archive is silent.
         requires_python=valid_requires_python(metadata.requires_python or upload.metadata.get("requires_python", "")),
         metadata={**upload.metadata, **metadata.fields},
+        pipeline=pipeline,
     )

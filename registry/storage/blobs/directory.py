@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -61,7 +61,8 @@ class DirectoryBlobs:
     disk: Disk = field(factory=Disk)
     _lock: Lock = Factory(Lock)  # guards the two below: pins are taken in one thread, sweeps run in another
     _pins: Counter[str] = Factory(Counter)
-    _touched: set[str] = Factory(set)  # pinned when the running sweep asked the catalog, or since
+    # One for each sweep or release under way: what was pinned when it asked the catalog, or since.
+    _watches: list[set[str]] = Factory(list)
 
     def prepare(self) -> None:
         """Create the folders and remove what a killed process left half-written. Blocking; before anything else."""
@@ -97,14 +98,22 @@ class DirectoryBlobs:
         """IBlobs."""
         removed = 0
         async for batch in self.listing():
-            with self._lock:
-                # What is pinned now may be unpinned, its row written, between the catalog's answer and the removal.
-                self._touched.clear()
-                self._touched.update(self._pins)
-            orphans = set(batch) - await named(batch)
-            if orphans:
-                removed += await self.threads.run(self._do_sweep, orphans)
+            removed += await self.release(batch, named)
         return removed
+
+    async def release(self, digests: Sequence[str], named: Callable[[list[str]], Awaitable[set[str]]]) -> int:
+        """IBlobs."""
+        with self._lock:
+            # What is pinned now may be unpinned, its row written, between the catalog's answer and the removal.
+            touched = set(self._pins)
+            self._watches.append(touched)
+        try:
+            orphans = set(digests) - await named(list(digests))
+            return await self.threads.run(self._do_remove, orphans, touched) if orphans else 0
+        finally:
+            with self._lock:
+                # By identity: two watches may hold the same.
+                self._watches[:] = [watch for watch in self._watches if watch is not touched]
 
     async def check(self) -> None:
         """IBlobs."""
@@ -119,7 +128,8 @@ class DirectoryBlobs:
         """Shelf."""
         with self._lock:
             self._pins[sha256] += 1
-            self._touched.add(sha256)
+            for touched in self._watches:
+                touched.add(sha256)
 
     def unpin(self, sha256: str) -> None:
         """Shelf."""
@@ -177,11 +187,11 @@ class DirectoryBlobs:
         except FileNotFoundError:
             return []
 
-    def _do_sweep(self, orphans: set[str]) -> int:
+    def _do_remove(self, orphans: set[str], touched: set[str]) -> int:
         removed = 0
         for sha256 in orphans:
             with self._lock:
-                if sha256 in self._pins or sha256 in self._touched:
+                if sha256 in self._pins or sha256 in touched:
                     continue
                 try:
                     path = self._path(sha256)

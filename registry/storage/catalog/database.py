@@ -82,7 +82,7 @@ class Database:
         elif found != HEAD:
             _migrate(engine, found)
         with engine.connect() as connection:
-            self._seen = _latest(connection)
+            self._seen = latest(connection)
         self._inode = self._path.stat().st_ino
         self._engine = engine
 
@@ -151,7 +151,7 @@ class Database:
             raise Unavailable(part="catalog") from error
 
     def _do_poll(self, connection: Connection) -> list[Change]:
-        if _latest(connection) <= self._seen:
+        if latest(connection) <= self._seen:
             return []
         rows = connection.execute(select(journal).where(journal.c.serial > self._seen).order_by(journal.c.serial))
         return [change_of(row) for row in rows]
@@ -162,7 +162,7 @@ class Database:
                 raise Unavailable(part="catalog")
         except OSError as error:
             raise Unavailable(part="catalog") from error
-        self._do_read(_latest)
+        self._do_read(latest)
 
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
@@ -178,7 +178,8 @@ def change_of(row: Any) -> Change:
     return Change(serial=row.serial, at=row.at, action=row.action, actor=actor, project_id=row.project_id, name=row.name, detail=row.detail)
 
 
-def _latest(connection: Connection) -> int:
+def latest(connection: Connection) -> int:
+    """The serial of the last journal row; 0 before the first."""
     return int(connection.execute(select(func.coalesce(func.max(journal.c.serial), 0))).scalar_one())
 
 

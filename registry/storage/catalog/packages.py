@@ -10,8 +10,10 @@ from zope.interface import implementer
 from registry.domain.errors import FileExists
 from registry.domain.model import Actor, File, NewFile, Page
 from registry.domain.names import Name
+from registry.domain.protection import ProtectionRule
 from registry.interfaces import IPackages
 from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.protection import rules_of
 from registry.storage.catalog.tables import blobs, files, packages
 
 _BATCH = 1000
@@ -54,6 +56,10 @@ class SqlPackages:
     async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
         """IPackages."""
         return await self._database.write(lambda writing: _add(writing, project_id, new, actor))
+
+    async def rules(self, project_id: int) -> tuple[ProtectionRule, ...]:
+        """IPackages."""
+        return tuple(await self._database.read(lambda connection: rules_of(connection, project_id)))
 
     async def named(self, digests: list[str]) -> set[str]:
         """IPackages."""
@@ -125,6 +131,8 @@ def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> File:
             "metadata": dict(new.metadata),
             "uploader_id": actor.user_id,
             "uploaded_at": writing.at,
+            # Left out, so that the column is empty: a JSON null would be a value.
+            **({} if new.pipeline is None else {"pipeline": dict(new.pipeline)}),
         },
     )
     writing.record(
