@@ -18,7 +18,7 @@ from twisted.web.resource import IResource
 
 from registry.composition import Store, compose, now
 from registry.config import Config, InvalidConfig
-from registry.domain.errors import Unavailable
+from registry.domain.errors import RegistryError, Unavailable
 from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
 from registry.storage.blobs.disk import Disk
@@ -26,8 +26,10 @@ from registry.storage.threads import PooledThreads
 from registry.web.access_log import AccessLog
 from registry.web.site import RegistrySite
 from registry.welcome import Started
+from registry.workflows.downloads import Downloads
 from registry.workflows.founding import found
 from registry.workflows.publish import Publisher
+from registry.workflows.settings import LiveSettings
 from registry.workflows.upkeep import sweep
 
 _log = Logger()
@@ -35,6 +37,8 @@ _log = Logger()
 # A change made by another process on the same catalog is seen within a second.
 _POLL_EVERY = 0.5
 _FLUSH_LOG_EVERY = 1.0
+# When things were used last is written this often at most.
+_NOTE_EVERY = 60.0
 _LOG_BYTES, _LOGS_KEPT = 10 << 20, 5
 
 
@@ -96,6 +100,8 @@ def assemble(
         store=store,
         pools=(files, readers, writer),
         publisher=parts.publisher,
+        settings=parts.settings,
+        downloads=parts.downloads,
         site=parts.site,
         log=log,
         address=address,
@@ -117,6 +123,8 @@ class RegistryService(Service):
     store: Store
     pools: Sequence[PooledThreads]  # stopped in this order
     publisher: Publisher
+    settings: LiveSettings
+    downloads: Downloads
     site: RegistrySite
     log: AccessLog | None
     address: _Address
@@ -160,7 +168,9 @@ class RegistryService(Service):
                 pool.start()
             await self.pools[0].run(self._open)
             first = await found(self.store.founding, self._hand_over)
+            await self.settings.load()
             self._every(_POLL_EVERY, self.store.database.poll)
+            self._every(_NOTE_EVERY, self.downloads.flush)
             if self.log is not None:
                 self._every(_FLUSH_LOG_EVERY, self.log.flush)
             await self._listen()
@@ -216,6 +226,11 @@ class RegistryService(Service):
             if loop.running:
                 loop.stop()
         self._loops.clear()
+        if isinstance(self._outcome, Started):
+            try:
+                await self.downloads.flush()
+            except RegistryError as error:
+                _log.warn("When files were downloaded last could not be written: {error}", error=error)
         if self.log is not None and self.pools[0].pool.started:
             await self.log.flush()
         for pool in self.pools:

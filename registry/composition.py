@@ -12,10 +12,14 @@ from registry.interfaces import IThreads
 from registry.storage.blobs.directory import DirectoryBlobs
 from registry.storage.blobs.disk import Disk
 from registry.storage.catalog.access import SqlAccess
+from registry.storage.catalog.audit import SqlAudit
 from registry.storage.catalog.database import Database
 from registry.storage.catalog.founding import SqlFounding
+from registry.storage.catalog.inventory import SqlInventory
 from registry.storage.catalog.packages import SqlPackages
 from registry.storage.catalog.places import SqlPlaces
+from registry.storage.catalog.protection import SqlProtection
+from registry.storage.catalog.settings import SqlSettings
 from registry.storage.catalog.tokens import SqlTokens
 from registry.storage.catalog.users import SqlUsers
 from registry.storage.data_dir import DataDir
@@ -24,12 +28,18 @@ from registry.web.channel import Deadlines
 from registry.web.front import Front
 from registry.web.ops import Ops
 from registry.web.pypi import PyPI
+from registry.web.rest.instance import Instance
+from registry.web.rest.packages import Packages
+from registry.web.rest.protection import Protection
 from registry.web.routes import Route, Routes
 from registry.web.site import RegistrySite
 from registry.web.upload import Uploads
+from registry.workflows.curation import Curation
+from registry.workflows.downloads import Downloads
 from registry.workflows.gate import Gate
 from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
+from registry.workflows.settings import LiveSettings
 
 
 def now() -> datetime:
@@ -49,6 +59,10 @@ class Store:
     tokens: SqlTokens
     places: SqlPlaces
     founding: SqlFounding
+    inventory: SqlInventory
+    protection: SqlProtection
+    settings: SqlSettings
+    audit: SqlAudit
     blobs: DirectoryBlobs
 
     @classmethod
@@ -76,6 +90,10 @@ class Store:
             tokens=SqlTokens(database),
             places=SqlPlaces(database),
             founding=SqlFounding(database),
+            inventory=SqlInventory(database),
+            protection=SqlProtection(database),
+            settings=SqlSettings(database),
+            audit=SqlAudit(database),
         )
 
 
@@ -86,6 +104,8 @@ class Composition:
     gate: Gate
     library: Library
     publisher: Publisher
+    settings: LiveSettings  # to be loaded once the store is open
+    downloads: Downloads  # to be flushed now and then
     routes: Routes
     site: RegistrySite
 
@@ -110,15 +130,21 @@ def compose(
     gate = Gate(access=store.access, now=clock)
     library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages, small_budget=config.cache.files)
     publisher = Publisher(packages=store.packages, blobs=store.blobs, accept_identical=config.uploads.accept_identical)
-    for listener in (gate.forget, library.forget):
+    settings = LiveSettings(catalog=store.settings, max_file_size=config.uploads.max_file_size)
+    downloads = Downloads(inventory=store.inventory, now=clock)
+    curation = Curation(inventory=store.inventory, packages=store.packages, blobs=store.blobs)
+    for listener in (gate.forget, library.forget, settings.hear):
         store.database.subscribe(listener)
-    uploads = Uploads(blobs=store.blobs, limit=config.uploads.max_file_size, threads=files)
+    uploads = Uploads(blobs=store.blobs, limit=settings.upload_limit, threads=files)
     families = (
         Front(external_url=external_url),
         Ops(checks={"service": serving, "catalog": store.database.check, "blobs": store.blobs.check}),
-        PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url),
+        PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url, on_download=downloads.note),
+        Packages(gate=gate, inventory=store.inventory, curation=curation, external_url=external_url),
+        Protection(rules=store.protection, external_url=external_url),
+        Instance(settings=settings),
     )
     routes = Routes(gate=gate, routes=(*(route for family in families for route in family.routes()), *more))
     deadlines = Deadlines(head=config.server.head_timeout, stall=config.server.stall_timeout)
     site = RegistrySite(routes, uploads, reactor=reactor, deadlines=deadlines, log=log)
-    return Composition(gate=gate, library=library, publisher=publisher, routes=routes, site=site)
+    return Composition(gate=gate, library=library, publisher=publisher, settings=settings, downloads=downloads, routes=routes, site=site)

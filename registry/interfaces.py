@@ -1,12 +1,26 @@
 """The seams. A docstring here is the contract that every implementation, real or fake, is tested against."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import BinaryIO, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, BinaryIO, TypeVar
 
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from registry.domain.access import Group, Identity, Place, Project, Standing, User, Visibility
+from registry.domain.access import Group, Identity, Place, Project, Role, Standing, User, Visibility
+from registry.domain.audit import Entry, Search
+from registry.domain.credentials import (
+    DeployTokenInfo,
+    JobClaim,
+    JobTokenInfo,
+    ListedProject,
+    NewDeployToken,
+    NewJobToken,
+    PlaceToken,
+    TokenFilter,
+)
+from registry.domain.inventory import FileInfo, FileOrder, Origin, PackageInfo, Removed, Wanted
+from registry.domain.members import Grant, Member, Seats
 from registry.domain.model import (
     Actor,
     Change,
@@ -22,6 +36,10 @@ from registry.domain.model import (
 )
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
+from registry.domain.people import NewUser, UserChange, UserListing
+from registry.domain.places import Listing, NamespaceInfo, ProjectDetails, Wishes
+from registry.domain.protection import ProtectionRule
+from registry.domain.tokens import Secret
 
 T = TypeVar("T")
 
@@ -97,6 +115,9 @@ class IBlobs(Interface):
         sweep runs.
         """
 
+    async def release(digests: Sequence[str], named: Callable[[list[str]], Awaitable[set[str]]]) -> int:
+        """As `sweep`, but for exactly these sha256, of which some may be gone already: for rows that were just deleted."""
+
     async def check() -> None:
         """Return if blobs can be read and written now. Raises `Unavailable`."""
 
@@ -141,6 +162,9 @@ class IPackages(Interface):
         Raises `FileExists` when the package already has a file of that name: of two callers at once, exactly one succeeds.
         """
 
+    async def rules(project_id: int) -> tuple[ProtectionRule, ...]:
+        """The project's protection rules, for who publishes there."""
+
     async def named(digests: list[str]) -> set[str]:
         """Those of a list of sha256 that some file names."""
 
@@ -172,16 +196,123 @@ class IUsers(Interface):
 
 
 class ITokens(Interface):
-    """Credentials of every kind."""
+    """Tokens of users: of people, and of the bots behind project and group access tokens."""
 
-    async def create_token(username: str, new: NewToken, actor: Actor) -> TokenInfo:
-        """Keep a `NewToken` for the user; its `TokenInfo`. Raises `Missing`."""
+    async def create_token(user: int | str, new: NewToken, actor: Actor) -> TokenInfo:
+        """Keep a `NewToken` for the user with this number or name; its `TokenInfo`. Raises `Missing`, or `Refused` if he is blocked."""
 
     async def tokens(username: str | None) -> list[TokenInfo]:
         """The `TokenInfo`s of one user, or of all (None), oldest first. Raises `Missing`."""
 
+    async def find_tokens(wanted: TokenFilter, limit: int, offset: int) -> tuple[list[TokenInfo], int]:
+        """A part of the `TokenInfo`s that a filter lets through, and how many there are in all."""
+
+    async def token(token_id: int) -> TokenInfo | None:
+        """The `TokenInfo` with this number; None if there is none."""
+
     async def revoke_token(token_id: int, actor: Actor) -> TokenInfo:
         """Revoke at once and for good; the `TokenInfo`. Raises `Missing`."""
+
+    async def rotate_token(token_id: int, digest: str, expires_at: datetime, actor: Actor) -> TokenInfo:
+        """Replace a token by one with this digest, of the same user, name and scopes, in one transaction; the new `TokenInfo`.
+
+        A token that is revoked already takes its whole family of rotations with it. Raises `NotFound`, `TokenRevoked`, `TokenExpired`.
+        """
+
+    async def revoke_family(digest: str, actor: Actor) -> None:
+        """Revoke all rotations of the revoked token whose secret has this digest; nothing if it is not revoked, or unknown."""
+
+    async def used(moments: Mapping[int, datetime]) -> None:
+        """Keep when tokens (by number) were last used. No journal row."""
+
+
+class IPlaceTokens(Interface):
+    """Project and group access tokens: each a bot user with a role in the place, and its token."""
+
+    async def find_place_tokens(place: Place, wanted: TokenFilter, limit: int, offset: int) -> tuple[list[PlaceToken], int]:
+        """A part of the `PlaceToken`s of a place that a filter lets through, and how many there are in all."""
+
+    async def place_token(place: Place, token_id: int) -> PlaceToken | None:
+        """The `PlaceToken` of this place with this number; None if there is none."""
+
+    async def create_place_token(place: Place, new: NewToken, username: str, role: Role, actor: Actor) -> TokenInfo:
+        """A new bot of that name, its membership and its token, in one transaction."""
+
+    async def rotate_place_token(
+        place: Place, token_id: int, digest: str, expires_at: datetime, actor: Actor, *, check: Callable[[PlaceToken], object]
+    ) -> TokenInfo:
+        """As `ITokens.rotate_token`, of this place only; `check` may raise what is wrong with it, in the transaction."""
+
+    async def revoke_place_token(place: Place, token_id: int, actor: Actor) -> None:
+        """Revoke; when it was the bot's last token, the bot leaves the place and is blocked. Raises `NotFound`."""
+
+
+class IDeployTokens(Interface):
+    """Deploy tokens of projects and groups."""
+
+    async def find_deploy_tokens(
+        place: Place | None, limit: int, offset: int, *, active: bool | None = None
+    ) -> tuple[list[DeployTokenInfo], int]:
+        """A part of the `DeployTokenInfo`s of a place, or of all (None), oldest first, and how many there are in all.
+
+        `active`: only those that work, or only those that do not.
+        """
+
+    async def deploy_token(place: Place, token_id: int) -> DeployTokenInfo | None:
+        """The `DeployTokenInfo` of this place with this number; None if there is none."""
+
+    async def create_deploy_token(place: Place, new: NewDeployToken, actor: Actor) -> DeployTokenInfo:
+        """Keep a `NewDeployToken`; its `DeployTokenInfo`."""
+
+    async def delete_deploy_token(place: Place, token_id: int, actor: Actor) -> None:
+        """Remove it altogether. Raises `NotFound`."""
+
+    async def revoke_deploy_token(token_id: int, actor: Actor) -> DeployTokenInfo:
+        """Make it useless, and keep it listed; the `DeployTokenInfo`. Raises `Missing`."""
+
+
+class IJobs(Interface):
+    """CI jobs: their tokens, and whose jobs a project admits."""
+
+    async def create_job_token(
+        project: Project, user: int | str, new: NewJobToken, actor: Actor, *, ceiling: Role, admins: bool
+    ) -> JobTokenInfo:
+        """Keep a `NewJobToken` for a job of `project` that the user with this number or name triggered; its `JobTokenInfo`.
+
+        Raises `Forbidden` for a user above `ceiling` in the project, or for an administrator unless `admins`, as he stands when it is
+        kept; `NotFound` for an unknown one, `Refused` for a blocked one.
+        """
+
+    async def revoke_job_token(project: Project, token_id: int, actor: Actor) -> None:
+        """End it. Raises `NotFound` when the project has no such token, or it has been ended."""
+
+    async def job_of(username: str, project_path: str) -> tuple[User, Project] | None:
+        """The user and the project of these names (any case); None if either does not exist."""
+
+    async def limited(project: Project) -> bool:
+        """Whether the project's allowlist is enforced; if not, jobs of all projects are admitted."""
+
+    async def set_limited(project: Project, actor: Actor, *, limited: bool) -> None:
+        """Enforce the project's allowlist, or not."""
+
+    async def admitted(project: Project, limit: int, offset: int) -> tuple[list[tuple[Project, ListedProject]], int]:
+        """A part of the projects on this one's allowlist, by id, and how many there are in all. Itself is not listed."""
+
+    async def admit_jobs_of(project: Project, source: Project, actor: Actor) -> None:
+        """Put `source` on the allowlist of `project`. Raises `Refused` if it is there, `Conflict` if one of them is gone."""
+
+    async def admit_no_more(project: Project, source_id: int, actor: Actor) -> None:
+        """Take a project off the allowlist. Raises `NotFound` if it is not there."""
+
+
+class IJobVerifier(Interface):
+    """A GitLab instance that knows running jobs by their tokens."""
+
+    async def verify(secret: Secret) -> JobClaim | None:
+        """What the instance says of the running job with this token; None if it knows none or cannot be asked (which is logged).
+
+        An answer, either way, is remembered for at most a minute.
+        """
 
 
 class IPlaces(Interface):
@@ -205,3 +336,185 @@ class IJournal(Interface):
 
     async def poll() -> None:
         """Read what other processes have committed since the last poll, and tell the listeners."""
+
+
+class IInventory(Interface):
+    """Packages and files as they are listed, told about and deleted one by one."""
+
+    async def packages(project_ids: Sequence[int], wanted: Wanted, *, limit: int, offset: int) -> tuple[list[PackageInfo], int]:
+        """A page of the `PackageInfo`s of these projects, and how many there are in all."""
+
+    async def package(package_id: int, project_id: int | None = None) -> PackageInfo:
+        """The `PackageInfo` with this number, in this project if one is named. Raises `UnknownPackage`."""
+
+    async def versions(package: PackageInfo) -> list[PackageInfo]:
+        """The other `PackageInfo`s of the same name in the same project, oldest first."""
+
+    async def files(
+        package_id: int, project_id: int, order: FileOrder, *, descending: bool, limit: int, offset: int
+    ) -> tuple[list[FileInfo], int]:
+        """A page of the package's `FileInfo`s, and how many there are in all. Raises `UnknownPackage`."""
+
+    async def origins(package_id: int, project_id: int) -> list[Origin]:
+        """The `Origin`s of the package's files that a CI job uploaded, oldest first. Raises `UnknownPackage`."""
+
+    async def delete_package(
+        project_id: int, package_id: int, actor: Actor, *, level: int, unmodified_since: datetime | None = None
+    ) -> Removed:
+        """Delete a package with its files; what was `Removed`.
+
+        Raises `UnknownPackage`, `Forbidden` where a protection rule asks for more than `level`, `PreconditionFailed` when the package or a
+        file of it is newer than `unmodified_since`.
+        """
+
+    async def delete_file(
+        project_id: int, package_id: int, file_id: int, actor: Actor, *, level: int, unmodified_since: datetime | None = None
+    ) -> Removed:
+        """Delete one file, and with the last one its package. Raises what `delete_package` raises, and `NotFound`."""
+
+    async def downloaded(moments: Mapping[int, datetime]) -> None:
+        """Note when files (by number) were downloaded last, on their packages. Files that are gone are passed over; no journal row."""
+
+
+class IProtection(Interface):
+    """Protection rules."""
+
+    async def rules(project_id: int, *, limit: int | None = None, offset: int = 0) -> tuple[list[ProtectionRule], int]:
+        """A page of the project's `ProtectionRule`s, oldest first, and how many there are in all."""
+
+    async def create_rule(project_id: int, pattern: str, push: int | None, delete: int | None, actor: Actor) -> ProtectionRule:
+        """A new `ProtectionRule`. Raises `Unprocessable`."""
+
+    async def change_rule(project_id: int, rule_id: int, changes: dict[str, Any], actor: Actor) -> ProtectionRule:
+        """Change `pattern`, `least_for_push` or `least_for_delete`; the changed rule. Raises `NotFound`, `Unprocessable`."""
+
+    async def delete_rule(project_id: int, rule_id: int, actor: Actor) -> ProtectionRule:
+        """Delete; the rule that was. Raises `NotFound`."""
+
+
+class ISettings(Interface):
+    """What an administrator changes while the registry runs."""
+
+    async def settings() -> tuple[Mapping[str, object], int]:
+        """Every setting that was ever changed, by name, and the serial of the last change of anything."""
+
+    async def change_settings(changes: Mapping[str, object], actor: Actor) -> Mapping[str, object]:
+        """Keep these values; every setting that was ever changed. The journal row's detail has the changed ones under `settings`."""
+
+
+class IAudit(Interface):
+    """The journal, for reading."""
+
+    async def entries(search: Search, limit: int) -> list[Entry]:
+        """The newest `limit` entries that match, oldest first."""
+
+
+class IPeople(Interface):
+    """Users by number, as administrators find and change them."""
+
+    async def people(listing: UserListing, limit: int, offset: int) -> tuple[list[User], int]:
+        """A part of the `User`s that a listing wants, and how many there are in all."""
+
+    async def person(user_id: int) -> User:
+        """The `User`. Raises `NotFound`."""
+
+    async def register(new: NewUser, actor: Actor) -> User:
+        """A new `User` with a personal namespace. Raises `Conflict` when user name or email is taken (any case)."""
+
+    async def change_person(user_id: int, change: UserChange, actor: Actor) -> User:
+        """The changed `User`. Raises `NotFound`, `Refused` for an email that is taken, `Forbidden` to who would take his own rights."""
+
+    async def set_blocked(user_id: int, actor: Actor, *, blocked: bool) -> None:
+        """Block or unblock. Raises `NotFound`, and `Forbidden` when it is so already, or the actor's own."""
+
+    async def remove_person(user_id: int, actor: Actor) -> None:
+        """Remove a user with his tokens and memberships; one who has published stays, blocked, as the author of his files.
+
+        Raises `NotFound`, `Forbidden` to himself, and `Refused` while he has projects of his own or is the only owner of a group.
+        """
+
+
+class INamespaces(Interface):
+    """Groups and users' own namespaces, as one caller sees them."""
+
+    async def groups(listing: Listing, identity: Identity, limit: int, offset: int) -> tuple[list[NamespaceInfo], int]:
+        """A part of the groups that a listing wants and the caller may see, and how many there are in all."""
+
+    async def group(group_id: int) -> NamespaceInfo:
+        """The group. Raises `UnknownGroup`."""
+
+    async def namespaces(listing: Listing, identity: Identity, limit: int, offset: int) -> tuple[list[NamespaceInfo], int]:
+        """As `groups`: those where the caller has a role, and his own; all of them to administrators."""
+
+    async def namespace(ref: int | str, identity: Identity) -> NamespaceInfo:
+        """The namespace with this number or full path. Raises `NotFound` for what the caller may not see, too."""
+
+
+class IGroups(Interface):
+    """Groups made, changed and removed.
+
+    Whether the caller may is decided in the same transaction, where it depends on more than the gate knows; None for a caller is the
+    operator, who may do everything and becomes nobody's member.
+    """
+
+    async def create_group(wishes: Wishes, parent: int | str | None, actor: Actor, by: Identity | None) -> NamespaceInfo:
+        """A new group, in the group `parent` or at the top (None), of which its maker is the first Owner.
+
+        Raises `Refused` for a path that is taken or a group more visible than its parent; `UnknownGroup`, `Forbidden`.
+        """
+
+    async def change_group(group_id: int, wishes: Wishes, actor: Actor) -> NamespaceInfo:
+        """The changed group. Another path changes those of all below it. Raises `UnknownGroup`, and `Refused` as above and below."""
+
+    async def remove_group(group_id: int, actor: Actor) -> None:
+        """Remove a group with all below it, and what gives access there, in one transaction. Raises `UnknownGroup`."""
+
+
+class IProjects(Interface):
+    """Projects, as one caller sees and changes them; as for `IGroups`."""
+
+    async def projects(listing: Listing, identity: Identity, limit: int, offset: int) -> tuple[list[ProjectDetails], int]:
+        """A part of the projects that a listing wants and the caller may see, and how many there are in all."""
+
+    async def project(project_id: int, identity: Identity) -> ProjectDetails:
+        """The project, with the caller's roles. Raises `UnknownProject`."""
+
+    async def create(wishes: Wishes, namespace: int | str | None, actor: Actor, by: Identity) -> ProjectDetails:
+        """A new project in a namespace where the caller is at least Maintainer, or his own (None).
+
+        Raises `Refused` for a namespace that is none for him, a path that is taken, or a project more visible than its group.
+        """
+
+    async def create_for(user_id: int, wishes: Wishes, actor: Actor, by: Identity) -> ProjectDetails:
+        """As `create`, in another user's own namespace. Raises `NotFound`."""
+
+    async def change(project_id: int, wishes: Wishes, actor: Actor, by: Identity) -> ProjectDetails:
+        """The changed project. Raises `UnknownProject`, and `Refused` as `create`."""
+
+    async def transfer(project_id: int, namespace: int | str, actor: Actor, by: Identity) -> ProjectDetails:
+        """Move a project to a namespace where the caller could create one; it becomes no more visible than its new group."""
+
+    async def remove(project_id: int, actor: Actor) -> None:
+        """Remove a project with all it holds, and what gives access to it, in one transaction. Raises `UnknownProject`."""
+
+
+class IMembers(Interface):
+    """Who belongs to a project or group. As for `IGroups`, the caller's right is decided in the transaction; None is the operator."""
+
+    async def members(place: Place, seats: Seats, limit: int, offset: int) -> tuple[list[Member], int]:
+        """A part of the `Member`s of a place, by number of user, and how many there are in all. Expired memberships are none."""
+
+    async def member(place: Place, user_id: int, *, inherited: bool) -> Member:
+        """One `Member`; `inherited`: with the highest role from there or above. Raises `NotFound`."""
+
+    async def add(place: Place, grants: Sequence[Grant], actor: Actor, by: Identity | None) -> list[Member]:
+        """Give roles, all or none. Raises `NotFound` for a user, `Conflict` for a member, `Forbidden` for a role above the caller's.
+
+        `Refused` for a role below the one the user has from a group above.
+        """
+
+    async def change(place: Place, grant: Grant, actor: Actor, by: Identity | None, *, keep_expiry: bool) -> Member:
+        """Change a direct membership. Raises as `add`, and `Forbidden` when a group would be left without an owner."""
+
+    async def remove(place: Place, user_id: int | str, actor: Actor, by: Identity | None) -> None:
+        """End a direct membership; of a group, those below it too. Members may leave. Raises `NotFound`, `Forbidden`."""

@@ -178,6 +178,16 @@ class Refused(RegistryError):
 
 
 @frozen(kw_only=True)
+class BadRequest(RegistryError):
+    """A change that is well-formed and not allowed, in GitLab's words."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@frozen(kw_only=True)
 class Conflict(RegistryError):
     """What is to be made exists already."""
 
@@ -195,6 +205,14 @@ class Unprocessable(RegistryError):
 
     def __str__(self) -> str:
         return self.text
+
+
+@frozen(kw_only=True)
+class PreconditionFailed(RegistryError):
+    """What is to be changed is newer than the caller believes."""
+
+    def __str__(self) -> str:
+        return "Precondition Failed"
 
 
 @frozen(kw_only=True)

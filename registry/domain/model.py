@@ -59,6 +59,7 @@ class NewFile:
     digests: Digests
     requires_python: str
     metadata: Mapping[str, str | tuple[str, ...]]
+    pipeline: Mapping[str, object] | None = None  # of an upload by a CI job: `inventory.origin_of`
 
 
 @frozen(kw_only=True)
@@ -103,6 +104,7 @@ class Memberships:
 
     projects: Mapping[int, Role]
     groups: Mapping[int, Role]
+    until: datetime | None = None  # when the first of them ends
 
     def in_(self, place: Place) -> Role:
         """The highest role in `place`, from there or above."""

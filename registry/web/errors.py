@@ -8,7 +8,7 @@ from twisted.web.iweb import IRequest
 from registry.domain import errors
 
 # GitLab's envelopes.
-_MESSAGE, _GRAPE, _OAUTH, _PLAIN = "message", "error", "oauth", "plain"
+_MESSAGE, _GRAPE, _OAUTH, _PLAIN, _LIST = "message", "error", "oauth", "plain", "list"
 
 # status, envelope, and the words between status and message (GitLab writes "400 Bad request - ...").
 _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
@@ -25,8 +25,10 @@ _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
     errors.InvalidSetting: (400, _MESSAGE, "Bad request - "),
     errors.InvalidParameters: (400, _GRAPE, ""),
     errors.AlreadyTaken: (400, _MESSAGE, "Bad request - "),
+    errors.BadRequest: (400, _MESSAGE, "Bad request - "),
     errors.Conflict: (409, _PLAIN, ""),
-    errors.Unprocessable: (422, _PLAIN, ""),
+    errors.PreconditionFailed: (412, _MESSAGE, ""),
+    errors.Unprocessable: (422, _LIST, ""),
     errors.TooManyFailures: (429, _MESSAGE, "Too Many Requests - "),
     errors.Missing: (404, _MESSAGE, ""),
     errors.UnknownGroup: (404, _MESSAGE, ""),
@@ -72,6 +74,8 @@ def answer_error(request: IRequest, error: errors.RegistryError) -> bytes:
         return _oauth(request, status, words, text, error)
     if isinstance(error, errors.TooManyFailures):
         request.setHeader(b"retry-after", str(error.retry_after).encode())
+    if envelope == _LIST:
+        return answer(request, status, {"message": [text]}, reason=text)
     if envelope == _PLAIN:
         return answer(request, status, {"message": text}, reason=text)
     if envelope == _GRAPE:

@@ -68,11 +68,12 @@ class SqlAccess:
         """IAccess."""
 
         def work(connection: Connection) -> Memberships:
-            rows = connection.execute(select(members).where(members.c.user_id == user_id, current(self._database.now())))
+            rows = connection.execute(select(members).where(members.c.user_id == user_id, current(self._database.now()))).all()
             found = [(row.project_id, row.namespace_id, Role(row.access_level)) for row in rows]
             return Memberships(
                 projects={project: role for project, _, role in found if project is not None},
                 groups={group: role for _, group, role in found if group is not None},
+                until=min((row.expires_at for row in rows if row.expires_at is not None), default=None),
             )
 
         return await self._database.read(work)
