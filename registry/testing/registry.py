@@ -29,6 +29,7 @@ from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines
 from registry.web.routes import Route, Routes
 from registry.web.site import RegistrySite
+from registry.workflows.downloads import Downloads
 from registry.workflows.founding import found
 from registry.workflows.gate import Gate
 from registry.workflows.library import Library
@@ -46,6 +47,7 @@ class MemoryRegistry:
     gate: Gate
     library: Library
     publisher: Publisher
+    downloads: Downloads
     routes: Routes
     site: RegistrySite
     log_lines: list[str]  # of the access log, once flushed
@@ -179,7 +181,6 @@ def registry_in_memory(
         pass
 
     done(found(store.founding, hand_over))
-    reading.threads, writing.threads = readers or inline, writer or inline
     lines: list[str] = []
     log = AccessLog(threads=inline, write=lines.append, now=lambda: now().timestamp())
     parts = compose(
@@ -192,6 +193,8 @@ def registry_in_memory(
         log=log,
         more=more,
     )
+    done(parts.settings.load())
+    reading.threads, writing.threads = readers or inline, writer or inline
     if deadlines is not None:
         parts.site.deadlines = deadlines
     parts.site.startFactory()
@@ -201,6 +204,7 @@ def registry_in_memory(
         gate=parts.gate,
         library=parts.library,
         publisher=parts.publisher,
+        downloads=parts.downloads,
         routes=parts.routes,
         site=parts.site,
         log_lines=lines,
