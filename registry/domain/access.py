@@ -84,6 +84,7 @@ class Permission(Enum):
     # with either
     READ_MEMBERS = "read_members"
     ADMIN_MEMBERS = "admin_members"
+    LEAVE = "leave"  # a member goes; taking others out is ADMIN_MEMBERS
     READ_ACCESS_TOKENS = "read_access_tokens"
     ADMIN_ACCESS_TOKENS = "admin_access_tokens"
     READ_DEPLOY_TOKENS = "read_deploy_tokens"
@@ -148,6 +149,7 @@ RULES: Mapping[Permission, Rule] = {
     Permission.ADMIN_GROUP: Rule(scopes=_WRITE, least=Role.OWNER),
     Permission.READ_MEMBERS: Rule(scopes=_READ),
     Permission.ADMIN_MEMBERS: Rule(scopes=_WRITE, least=Role.MAINTAINER, least_in_group=Role.OWNER),
+    Permission.LEAVE: Rule(scopes=_WRITE, least=Role.GUEST),
     Permission.READ_ACCESS_TOKENS: Rule(scopes=_READ, least=Role.MAINTAINER, least_in_group=Role.OWNER),
     Permission.ADMIN_ACCESS_TOKENS: Rule(scopes=_WRITE, least=Role.MAINTAINER, least_in_group=Role.OWNER),
     Permission.READ_DEPLOY_TOKENS: Rule(scopes=_READ, least=Role.MAINTAINER),
@@ -346,11 +348,11 @@ def demand(
     demand_credential(permission, identity)
     must_sign_in = identity.anonymous and (challenge or rule.least > Role.NONE)
     if place is None:
-        raise Unauthenticated if must_sign_in else _unknown(permission)
+        raise Unauthenticated if must_sign_in else _unknown(permission, place)
     role = role_in(identity, place, standing)
     mine = identity.deploy is not None and covers(identity.deploy, place) and not identity.deploy.scopes.isdisjoint(_PACKAGE_SCOPES)
     if not (mine or _visible(permission, identity, place, role)):
-        raise Unauthenticated if must_sign_in else _unknown(permission)
+        raise Unauthenticated if must_sign_in else _unknown(permission, place)
     if not _may(permission, identity, place, role, mine=mine):
         raise Unauthenticated if identity.anonymous else Forbidden
 
@@ -364,8 +366,8 @@ def may(permission: Permission, identity: Identity, place: Place, standing: Stan
     return True
 
 
-def _unknown(permission: Permission) -> RegistryError:
-    return UnknownGroup() if permission in _OF_GROUPS else UnknownProject()
+def _unknown(permission: Permission, place: Place | None) -> RegistryError:
+    return UnknownGroup() if isinstance(place, Group) or permission in _OF_GROUPS else UnknownProject()
 
 
 _OF_GROUPS = {Permission.READ_GROUP, Permission.ADMIN_GROUP, Permission.READ_GROUP_PACKAGE, Permission.LIST_GROUP_PACKAGES}

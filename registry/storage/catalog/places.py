@@ -10,9 +10,11 @@ from registry.domain.access import RegistryAccess, Visibility
 from registry.domain.errors import AlreadyTaken, Missing
 from registry.domain.model import Actor, ProjectInfo
 from registry.domain.paths import ProjectPath
+from registry.domain.places import NamespaceInfo, Wishes, check_full_path, check_within
 from registry.interfaces import IPlaces
 from registry.storage.catalog.access import by_ref
 from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.namespaces import infos
 from registry.storage.catalog.tables import blobs, files, namespaces, packages, projects
 
 _HELD = (
@@ -62,29 +64,41 @@ class SqlPlaces:
 
 
 def insert_project(writing: Writing, path: ProjectPath, visibility: Visibility, actor: Actor) -> int:
-    """Add a project to an existing namespace; its id. Raises `Missing` or `AlreadyTaken`."""
+    """Add a project to an existing namespace; its id. Raises `Missing`, `AlreadyTaken` or `Refused`."""
     connection, key = writing.connection, str(path).lower()
-    wanted = select(namespaces.c.id).where(namespaces.c.full_path_key == path.namespace.lower())
-    namespace_id = connection.execute(wanted).scalar_one_or_none()
-    if namespace_id is None:
+    wanted = select(namespaces).where(namespaces.c.full_path_key == path.namespace.lower())
+    within = next(iter(infos(connection, connection.execute(wanted).all())), None)
+    if within is None:
         raise Missing(what="user or group called", value=path.namespace)
     taken_by_group = select(namespaces.c.id).where(namespaces.c.full_path_key == key)
     taken = select(projects.c.id).where(projects.c.full_path_key == key)
     if connection.execute(taken).first() is not None or connection.execute(taken_by_group).first() is not None:
         raise AlreadyTaken(what="Project path", value=str(path))
+    check_full_path(str(path))
+    return add_project(writing, within, path, Wishes(visibility=visibility), actor)
+
+
+def add_project(writing: Writing, within: NamespaceInfo, path: ProjectPath, wishes: Wishes, actor: Actor) -> int:
+    """Add a project at a path that is free in the namespace `within`; its id. Raises `Refused` for one more visible than its group."""
+    visibility = wishes.visibility or Visibility.PRIVATE
+    if within.kind == "group":
+        check_within(visibility, within.visibility)
+    enabled, registry = wishes.switches() or (True, RegistryAccess.ENABLED)
+    full_path = f"{within.full_path}/{path.segment}"
     values = {
-        "namespace_id": namespace_id,
-        "full_path": str(path),
-        "full_path_key": key,
-        "name": path.segment,
+        "namespace_id": within.id,
+        "full_path": full_path,
+        "full_path_key": full_path.lower(),
+        "name": wishes.name or path.segment,
+        "description": wishes.description or "",
         "visibility": visibility.value,
-        "packages_enabled": True,
-        "registry_access": RegistryAccess.ENABLED.value,
+        "packages_enabled": enabled,
+        "registry_access": registry.value,
         "creator_id": actor.user_id,
         "created_at": writing.at,
     }
-    project_id = insert_row(connection, projects, values)
-    writing.record("project.create", actor, project_id=project_id, path=str(path), visibility=visibility.value)
+    project_id = insert_row(writing.connection, projects, values)
+    writing.record("project.create", actor, project_id=project_id, path=full_path, visibility=visibility.value)
     return project_id
 
 
