@@ -19,6 +19,7 @@ _SPANS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 10 * 365 * 86400  # seconds; the reactor's timers end some way beyond
 _SIZE = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE | re.ASCII)
+_DIGITS = 9  # of a number of something
 _ADDRESS = re.compile(r"[!\"$->A-~]+")  # printable ASCII but "#", "?" and "@"
 _SWITCH = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
 
@@ -95,6 +96,24 @@ def endpoints(text: str) -> tuple[str, ...]:
     return found
 
 
+def patterns(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of project paths, one a line, `theirs = ours`; a `*` in both stands for the same text."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        theirs, equals, ours = (part.strip() for part in line.partition("="))
+        if not (theirs and equals and ours) or theirs.count("*") > 1 or theirs.count("*") != ours.count("*"):
+            raise ValueError("write one pattern a line, such as group/* = team/*, with one * on both sides or none")
+        found.append((theirs, ours))
+    return tuple(found)
+
+
+def count(text: str) -> int:
+    """A whole number that is not negative."""
+    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS:
+        raise ValueError("use a whole number such as 30")
+    return int(text)
+
+
 def _key(default: str, parse: Callable[[str], object], doc: str) -> Any:
     """One setting: its default as it would stand in the file, its parser, and the sentence that explains it (with its unit)."""
     return field(default=parse(default), metadata={"default": default, "parse": parse, "doc": doc})
@@ -151,6 +170,25 @@ class Log:
 
 
 @frozen(kw_only=True)
+class Auth:
+    """`[auth]`: signing in."""
+
+    failures_per_minute: int = _key(
+        "30", count, "How many failed sign-ins a minute are looked at from one address, or for one user name; 0: all of them."
+    )
+
+
+@frozen(kw_only=True)
+class GitLab:
+    """`[gitlab]`: an instance whose CI jobs may use their tokens here."""
+
+    url: str = _key("", url, "The address of the GitLab instance that is asked about CI job tokens unknown here; empty: none.")
+    projects: tuple[tuple[str, str], ...] = _key(
+        "", patterns, "Which of its projects are which of ours, one pattern a line: group/* = team/*; the first that fits counts."
+    )
+
+
+@frozen(kw_only=True)
 class Upstream:
     """`[upstream]`: names that are not held here."""
 
@@ -166,6 +204,8 @@ class Config:
     cache: Cache = field(factory=Cache)
     storage: Storage = field(factory=Storage)
     log: Log = field(factory=Log)
+    auth: Auth = field(factory=Auth)
+    gitlab: GitLab = field(factory=GitLab)
     upstream: Upstream = field(factory=Upstream)
 
 

@@ -14,10 +14,10 @@ _STAR = "*"
 def our_project(patterns: Sequence[Pattern], theirs: str) -> str | None:
     """The path of our project that GitLab's project `theirs` stands for by the first pattern that fits; None if there is none."""
     for pattern, ours in patterns:
-        before, star, after = pattern.partition(_STAR)
+        before, star, after = pattern.lower().partition(_STAR)
         key = theirs.lower()
         if not star:
-            if key == pattern:
+            if key == before:
                 return ours
         elif len(key) > len(before) + len(after) and key.startswith(before) and key.endswith(after):
             path = ours.replace(_STAR, theirs[len(before) : len(theirs) - len(after)])

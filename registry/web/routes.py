@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import MapAdapter
 
 from registry.domain.access import ANYBODY, Group, Identity, Permission, Project
-from registry.domain.errors import RegistryError, Unauthenticated
+from registry.domain.errors import RegistryError, TokenRevoked, Unauthenticated
 from registry.domain.model import Actor
 from registry.web.credentials import Door, credential, fingerprint
 from registry.web.errors import answer, answer_error, secure
@@ -76,6 +76,7 @@ class Route:
     """One method on one path. `rule` is Klein's; its `project` or `group` parameter, if any, is authorised before `handler` runs.
 
     `door`: which credentials are read. `takes_upload`: the body is a form to be streamed to the handler instead of a small document.
+    `on_revoked` hears of a caller whose token is revoked: its digest, and where he comes from.
     """
 
     method: str
@@ -84,6 +85,7 @@ class Route:
     handler: Handler
     door: Door = Door.PYPI
     takes_upload: bool = False
+    on_revoked: Callable[[str, Actor], Awaitable[None]] | None = None
 
     @property
     def endpoint(self) -> str:
@@ -99,7 +101,12 @@ async def admit(gate: Gate, route: Route, request: Any, arguments: dict[str, str
     if known is not None:
         return known
     found = credential(request, route.door) if mark else None
-    return await gate.admit(found, mark, where, route.permission, challenge=route.door is Door.PYPI)
+    try:
+        return await gate.admit(found, mark, where, route.permission, challenge=route.door is Door.PYPI, address=address_of(request))
+    except TokenRevoked:
+        if route.on_revoked is not None and found is not None:
+            await route.on_revoked(found.secret.digest(), Actor(user_id=None, username="", address=address_of(request)))
+        raise
 
 
 @frozen(kw_only=True)
