@@ -1,59 +1,60 @@
 """Reading: what is rendered once, when it is rendered anew, and how much is kept."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.defer import Deferred
 
-from registry.domain.access import Project, Visibility
+from registry.domain.access import Group, Project, Visibility
 from registry.domain.errors import BlobMissing, UnknownFile, UnknownName
 from registry.domain.model import Change, Digests, File, NewFile, Page
 from registry.domain.names import Name
 from registry.domain.negotiation import Representation
-from registry.domain.paths import ProjectPath
 from registry.domain.versions import Version
 from registry.testing import (
     NOON,
     OPERATOR,
     HeldThreads,
     MemoryBlobs,
-    MemoryCatalog,
     MemoryOpenBlob,
+    MemoryPackages,
     MemoryRegistry,
     done,
     registry_in_memory,
     wheel,
 )
-from registry.workflows.library import _ENTRY_BYTES, Library, Rendered
+from registry.workflows.library import _ENTRY_BYTES, Library, Rendered, View
 
 HTML, JSON = Representation.HTML, Representation.V1_JSON
 BASE = "https://packages.example.com"
 DEMO = Name("demo")
+PROJECT = Project(id=1, path="root/packages", name="packages", visibility=Visibility.PRIVATE)
+VIEW = View.of_project(PROJECT)
 
 
 @define(eq=False)
-class Watched(MemoryCatalog):
+class Watched(MemoryPackages):
     """A catalog that counts what it is asked."""
 
     asked: int = 0
 
-    async def page(self, project_id: int, name: Name) -> Page | None:
+    async def page(self, project_ids: Sequence[int], name: Name) -> Page | None:
         """IPackages."""
         self.asked += 1
-        return await super().page(project_id, name)
+        return await super().page(project_ids, name)
 
-    async def names(self, project_id: int) -> tuple[str, ...]:
+    async def names(self, project_ids: Sequence[int]) -> tuple[str, ...]:
         """IPackages."""
         self.asked += 1
-        return await super().names(project_id)
+        return await super().names(project_ids)
 
-    async def file(self, project_id: int, sha256: str, filename: str) -> File | None:
+    async def file(self, project_ids: Sequence[int], sha256: str, filename: str) -> File | None:
         """IPackages."""
         self.asked += 1
-        return await super().file(project_id, sha256, filename)
+        return await super().file(project_ids, sha256, filename)
 
 
 @define(eq=False)
@@ -75,11 +76,12 @@ class Room:
     catalog: Watched
     blobs: WatchedBlobs
     library: Library
-    one: Project
-    two: Project
+    one: View
+    two: View
 
-    def add(self, project: Project, name: str = "demo", version: str = "1.0", content: bytes = b"") -> File:
-        """Publish, as far as a library can see."""
+    def add(self, view: View, name: str = "demo", version: str = "1.0", content: bytes = b"") -> File:
+        """Publish into a view's only project, as far as a library can see."""
+        (project_id,) = view.projects
         data = content or f"{name} {version}".encode()
         staged = self.blobs.stage(lambda: None, lambda: None)
         staged.write(data)
@@ -94,30 +96,22 @@ class Room:
             requires_python="",
             metadata={},
         )
-        return done(self.catalog.add_file(project.id, new, OPERATOR))
+        return done(self.catalog.add_file(project_id, new, OPERATOR))
 
-    def page(self, project: Project, name: str = "demo", representation: Representation = HTML, base: str = BASE) -> Rendered:
+    def page(self, view: View, name: str = "demo", representation: Representation = HTML, base: str = BASE) -> Rendered:
         """A page."""
-        return done(self.library.page(project, Name(name), representation, base))
+        return done(self.library.page(view, Name(name), representation, base))
 
-    def index(self, project: Project, representation: Representation = HTML, prefix: str = "") -> Rendered:
+    def index(self, view: View, representation: Representation = HTML, prefix: str = "") -> Rendered:
         """An index."""
-        return done(self.library.index(project, representation, prefix))
+        return done(self.library.index(view, representation, prefix))
 
 
 def room(budget: int = 1 << 20, small_budget: int = 1 << 20) -> Room:
     catalog, blobs = Watched(), WatchedBlobs()
-    done(catalog.create_user("ann", "", OPERATOR))
-    found = []
-    for name in ("one", "two"):
-        info = done(catalog.create_project(ProjectPath.parse(f"ann/{name}"), Visibility.PRIVATE, OPERATOR))
-        project = done(catalog.project(info.id))
-        assert project is not None
-        found.append(project)
     library = Library(packages=catalog, blobs=blobs, budget=budget, small_budget=small_budget)
     catalog.subscribe(library.forget)
-    catalog.asked = 0
-    return Room(catalog=catalog, blobs=blobs, library=library, one=found[0], two=found[1])
+    return Room(catalog=catalog, blobs=blobs, library=library, one=VIEW, two=View.of_project(evolve(PROJECT, id=2)))
 
 
 # --- rendered once --------------------------------------------------------------------------------------------------------------------
@@ -164,28 +158,88 @@ def test_what_is_not_there_is_asked_for_each_time() -> None:
     assert here.catalog.asked == 2
 
 
+GROUP = Group(id=7, path="team", name="team", visibility=Visibility.PUBLIC)
+
+
+def test_a_group_shows_what_its_reader_may_see() -> None:
+    """A group's pages hold the files of exactly the projects their reader may read; two readers never share one (hardening row 27)."""
+    here = room()
+    here.add(here.one, version="1.0")
+    here.add(here.two, version="2.0")
+    here.add(here.two, "secret")
+    everything, part = View.of_group(GROUP, (1, 2)), View.of_group(GROUP, (1,))
+    for _ in range(2):
+        assert [release in here.page(everything).body for release in (b"demo-1.0", b"demo-2.0")] == [True, True]
+        assert [release in here.page(part).body for release in (b"demo-1.0", b"demo-2.0")] == [True, False]
+        assert [b"secret" in here.index(view).body for view in (everything, part)] == [True, False]
+    with pytest.raises(UnknownName):
+        here.page(part, "secret")
+    assert b"/groups/7/-/packages/pypi/files/" in here.page(part).body
+
+
+def test_the_first_published_stands_for_all() -> None:
+    """Of files of one name in several projects a group shows the first that was published, on its page and for download."""
+    here = room()
+    group = View.of_group(GROUP, (2, 1))
+    first = here.add(here.two, content=b"first")
+    second = here.add(here.one, content=b"second")
+    assert first.filename == second.filename
+    body = here.page(group).body
+    assert (first.sha256.encode() in body, second.sha256.encode() in body) == (True, False)
+    assert done(here.library.file(group, first.sha256, first.filename)) == first
+
+
+def test_nothing_is_held_for_who_may_read_nothing() -> None:
+    """A group none of whose projects its reader may read is an empty index without a page."""
+    here = room()
+    here.add(here.one)
+    nothing = View.of_group(GROUP, ())
+    assert b"demo" not in here.index(nothing).body
+    with pytest.raises(UnknownName):
+        here.page(nothing)
+    with pytest.raises(UnknownFile):
+        done(here.library.file(nothing, "a" * 64, "demo-1.0.tar.gz"))
+
+
 # --- rendered anew --------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_publish_changes_its_page_and_index_only() -> None:
     """After a publish the page of that name and the index of that project are new; all others are still the ones rendered before."""
     here = room()
-    for project in (here.one, here.two):
-        here.add(project)
-        here.add(project, "other")
-    shapes = [(project, name) for project in (here.one, here.two) for name in ("demo", "other")]
-    pages = {(project.id, name): here.page(project, name) for project, name in shapes}
-    indexes = {project.id: here.index(project) for project in (here.one, here.two)}
+    for view in (here.one, here.two):
+        here.add(view)
+        here.add(view, "other")
+    shapes = [(view, name) for view in (here.one, here.two) for name in ("demo", "other")]
+    pages = {(view, name): here.page(view, name) for view, name in shapes}
+    indexes = {view: here.index(view) for view in (here.one, here.two)}
     asked = here.catalog.asked
     here.add(here.one, "demo", "2.0")
     here.add(here.one, "new")
     assert b"demo-2.0" in here.page(here.one).body
     assert b"new" in here.index(here.one).body
     assert here.catalog.asked == asked + 2
-    assert here.page(here.one, "other") is pages[1, "other"]
-    assert here.page(here.two) is pages[2, "demo"]
-    assert here.index(here.two) is indexes[2]
+    assert here.page(here.one, "other") is pages[here.one, "other"]
+    assert here.page(here.two) is pages[here.two, "demo"]
+    assert here.index(here.two) is indexes[here.two]
     assert here.catalog.asked == asked + 2
+
+
+def test_a_publish_changes_the_groups_above_it() -> None:
+    """After a publish every group page and index that shows its project is new, and those that do not are still the same."""
+    here = room()
+    for view in (here.one, here.two):
+        here.add(view)
+    above, beside = View.of_group(GROUP, (1, 2)), View.of_group(GROUP, (2,))
+    page, index = here.page(beside), here.index(beside)
+    here.page(above)
+    here.index(above)
+    here.add(here.one, version="2.0")
+    here.add(here.one, "new")
+    assert b"demo-2.0" in here.page(above).body
+    assert b"new" in here.index(above).body
+    assert (here.page(beside), here.index(beside)) == (page, index)
+    assert here.page(beside) is page
 
 
 def test_both_representations_change_together() -> None:
@@ -205,7 +259,7 @@ def test_a_change_of_nothing_here_drops_nothing() -> None:
     here = room()
     here.add(here.one)
     page = here.page(here.one)
-    done(here.catalog.create_user("bob", "", OPERATOR))
+    here.library.forget((Change(serial=99, at=NOON, action="user.create", actor=OPERATOR, detail={}),))
     assert here.page(here.one) is page
 
 
@@ -243,9 +297,6 @@ def new_file(version: str) -> NewFile:
     )
 
 
-PROJECT = Project(id=1, path="root/packages", name="packages", visibility=Visibility.PRIVATE)
-
-
 @pytest.mark.parametrize("read", [False, True])
 @pytest.mark.parametrize("what", ["page", "index"])
 def test_a_load_overtaken_by_a_change_is_not_kept(slow: tuple[MemoryRegistry, HeldThreads], what: str, *, read: bool) -> None:
@@ -254,8 +305,8 @@ def test_a_load_overtaken_by_a_change_is_not_kept(slow: tuple[MemoryRegistry, He
 
     def ask() -> "Deferred[Rendered]":
         if what == "page":
-            return Deferred.fromCoroutine(registry.library.page(PROJECT, DEMO, HTML, BASE))
-        return Deferred.fromCoroutine(registry.library.index(PROJECT, HTML, ""))
+            return Deferred.fromCoroutine(registry.library.page(VIEW, DEMO, HTML, BASE))
+        return Deferred.fromCoroutine(registry.library.index(VIEW, HTML, ""))
 
     first = ask()
     if read:
@@ -279,21 +330,21 @@ def test_a_load_overtaken_by_a_change_is_not_kept(slow: tuple[MemoryRegistry, He
 def test_a_change_elsewhere_does_not_overtake(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
     """A page that is being read while another name changes is kept."""
     registry, readers = slow
-    first = Deferred.fromCoroutine(registry.library.page(PROJECT, DEMO, HTML, BASE))
+    first = Deferred.fromCoroutine(registry.library.page(VIEW, DEMO, HTML, BASE))
     registry.library.forget((Change(serial=99, at=NOON, action="file.publish", actor=OPERATOR, project_id=1, name="other", detail={}),))
     readers.let_all()
-    assert done(registry.library.page(PROJECT, DEMO, HTML, BASE)) is done(first)
+    assert done(registry.library.page(VIEW, DEMO, HTML, BASE)) is done(first)
 
 
 def test_a_file_is_read_again_after_a_deletion(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
     """A file that was found is found without the catalog until something but a publish happens in its project."""
     registry, readers = slow
     built = wheel(version="1.0")
-    first = Deferred.fromCoroutine(registry.library.file(PROJECT, built.sha256, built.filename))
+    first = Deferred.fromCoroutine(registry.library.file(VIEW, built.sha256, built.filename))
     readers.let_all()
     for action, again in (("file.publish", False), ("file.delete", True)):
         registry.library.forget((Change(serial=99, at=NOON, action=action, actor=OPERATOR, project_id=1, name="demo", detail={}),))
-        asking = Deferred.fromCoroutine(registry.library.file(PROJECT, built.sha256, built.filename))
+        asking = Deferred.fromCoroutine(registry.library.file(VIEW, built.sha256, built.filename))
         assert (readers.waiting > 0) is again
         readers.let_all()
         assert done(asking) == done(first)

@@ -1,14 +1,14 @@
 """Publishing: all or nothing, whatever goes wrong."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from registry.domain.access import Project, Visibility
+from registry.domain.access import Identity, Project, Role, Standing, User, Visibility
 from registry.domain.errors import (
     DigestMismatch,
     EmptyFile,
@@ -25,26 +25,28 @@ from registry.domain.errors import (
 )
 from registry.domain.model import Actor, File, NewFile, Page
 from registry.domain.names import Name
-from registry.domain.paths import ProjectPath
-from registry.testing import OPERATOR, Built, MemoryBlobs, MemoryCatalog, MemoryStagedBlob, done, gathered, sdist, wheel
+from registry.testing import Built, MemoryBlobs, MemoryPackages, MemoryStagedBlob, done, gathered, sdist, wheel
+from registry.workflows.gate import Admission
 from registry.workflows.publish import Publisher
 from registry.workflows.upkeep import sweep
 
 DEMO = wheel("demo", "1.0", requires_python=">=3.8")
 ACTOR = Actor(user_id=1, username="ann", token_name="laptop")
+PROJECT = Project(id=1, path="ann/demo", name="demo", visibility=Visibility.PRIVATE)
+ANN = Admission(identity=Identity(user=User(id=1, username="ann")), place=PROJECT, standing=Standing(role=Role.DEVELOPER))
 
 
 @define(eq=False)
-class Late(MemoryCatalog):
+class Late(MemoryPackages):
     """A catalog whose answers the test can hold back or falsify."""
 
     stale: bool = False  # pages look as if nothing had been published
     broken: RegistryError | None = None  # what recording a file raises
     added: list[NewFile] = field(factory=list)
 
-    async def page(self, project_id: int, name: Name) -> Page | None:
+    async def page(self, project_ids: Sequence[int], name: Name) -> Page | None:
         """IPackages."""
-        return None if self.stale else await super().page(project_id, name)
+        return None if self.stale else await super().page(project_ids, name)
 
     async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
         """IPackages."""
@@ -61,7 +63,7 @@ class Press:
     catalog: Late
     blobs: MemoryBlobs
     publisher: Publisher
-    project: Project
+    admission: Admission
 
     def stage(self, data: bytes) -> MemoryStagedBlob:
         """Bytes that have arrived."""
@@ -73,7 +75,7 @@ class Press:
         """Publish `built`, with these fields beside or instead of its own."""
         sent = {**built.fields, **(fields or {})}
         staged = self.stage(built.content)
-        return done(self.publisher.publish(self.project, ACTOR, sent, built.filename if filename is None else filename, staged))
+        return done(self.publisher.publish(self.admission, ACTOR, sent, built.filename if filename is None else filename, staged))
 
     def listed(self) -> list[str]:
         """All blobs."""
@@ -81,7 +83,7 @@ class Press:
 
     def untouched(self) -> bool:
         """Whether nothing was published and nothing stayed behind."""
-        page = done(self.catalog.page(self.project.id, Name("demo")))
+        page = done(self.catalog.page((1,), Name("demo")))
         return (page, self.listed(), self.blobs.staged, dict(self.blobs._pins)) == (None, [], 0, {})
 
 
@@ -93,12 +95,8 @@ def press(request: pytest.FixtureRequest) -> Press:
 
 def made(*, accept_identical: bool = False) -> Press:
     catalog, blobs = Late(), MemoryBlobs()
-    done(catalog.create_user("ann", "", OPERATOR))
-    done(catalog.create_project(ProjectPath.parse("ann/demo"), Visibility.PRIVATE, OPERATOR))
-    project = done(catalog.project(1))
-    assert project is not None
     publisher = Publisher(packages=catalog, blobs=blobs, accept_identical=accept_identical)
-    return Press(catalog=catalog, blobs=blobs, publisher=publisher, project=project)
+    return Press(catalog=catalog, blobs=blobs, publisher=publisher, admission=ANN)
 
 
 # --- what is published ----------------------------------------------------------------------------------------------------------------
@@ -116,7 +114,7 @@ def test_a_complete_upload_is_published(press: Press, built: Built) -> None:
         len(built.content),
         ">=3.8",
     )
-    page = done(press.catalog.page(1, Name("Demo")))
+    page = done(press.catalog.page((1,), Name("Demo")))
     assert page is not None
     assert page.files == (file,)
     assert press.listed() == [built.sha256]
@@ -189,7 +187,7 @@ def test_whatever_is_wrong_leaves_nothing(press: Press, what: str) -> None:
 def test_a_form_without_a_file_is_incomplete(press: Press) -> None:
     """Without a file there is nothing to stage, and the missing field is named."""
     with pytest.raises(MissingFields, match="content is missing"):
-        done(press.publisher.publish(press.project, ACTOR, DEMO.fields, None, None))
+        done(press.publisher.publish(press.admission, ACTOR, DEMO.fields, None, None))
     assert press.untouched()
 
 
@@ -230,7 +228,7 @@ def test_other_bytes_under_a_taken_name_are_refused(press: Press) -> None:
 @pytest.mark.parametrize("stale", [False, True], ids=["seen early", "seen by the catalog"])
 @pytest.mark.parametrize("accept", [False, True])
 def test_identical_bytes_again(*, accept: bool, stale: bool) -> None:
-    """The same bytes again are refused as GitLab does, or accepted as PyPI does, as configured, however late it shows (hardening rows 48, 49)."""
+    """The same bytes again are refused as by GitLab or accepted as by PyPI, as configured, however late seen (hardening rows 48, 49)."""
     press = made(accept_identical=accept)
     first = press.publish()
     press.catalog.stale = stale
@@ -268,7 +266,7 @@ def test_a_sweep_in_between_does_no_harm(press: Press) -> None:
             return await add_file(project_id, new, actor)
 
     publisher = Publisher(packages=Swept(), blobs=press.blobs)
-    done(publisher.publish(press.project, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content)))
+    done(publisher.publish(press.admission, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content)))
     assert swept == [0]
     assert press.listed() == [DEMO.sha256]
 
@@ -295,13 +293,10 @@ def test_settling_waits_for_every_publish(press: Press) -> None:
             await held[-1]
             return await super().add_file(project_id, new, actor)
 
-    catalog = Held()
-    done(catalog.create_user("ann", "", OPERATOR))
-    done(catalog.create_project(ProjectPath.parse("ann/demo"), Visibility.PRIVATE, OPERATOR))
-    publisher = Publisher(packages=catalog, blobs=press.blobs)
+    publisher = Publisher(packages=Held(), blobs=press.blobs)
     outcomes: list[object] = []
     for _ in range(2):
-        work = publisher.publish(press.project, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content))
+        work = publisher.publish(press.admission, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content))
         Deferred.fromCoroutine(work).addBoth(outcomes.append)
     settled = list[None]()
     Deferred.fromCoroutine(publisher.settled()).addCallback(settled.append)

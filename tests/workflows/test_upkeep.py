@@ -1,34 +1,57 @@
 """Founding, sweeping and verifying."""
 
-import pytest
+from collections.abc import Iterator
+from pathlib import Path
 
-from registry.domain.model import Digests, NewFile
+import pytest
+from zope.interface import implementer
+
+from registry.composition import Store
+from registry.domain.model import Change, Digests, NewFile, NewToken
 from registry.domain.names import Name
+from registry.domain.paths import ProjectPath
 from registry.domain.tokens import Secret
 from registry.domain.versions import Version
-from registry.testing import OPERATOR, Built, MemoryBlobs, MemoryCatalog, done, gathered, wheel
+from registry.interfaces import IFounding
+from registry.storage.threads import InlineThreads
+from registry.testing import NOON, OPERATOR, Built, MemoryBlobs, MemoryPackages, done, gathered, wheel
 from registry.workflows.founding import FIRST_PROJECT, ROOT, found
 from registry.workflows.upkeep import Trouble, sweep, verify
 
 # --- founding -------------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_first_start_hands_over_a_token_that_works() -> None:
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """The store of a data directory that is empty."""
+    threads = InlineThreads()
+    made = Store.of(tmp_path / "data", readers=threads, writer=threads, files=threads, clock=lambda: NOON)
+    made.data_dir.create()
+    made.database.open()
+    yield made
+    made.database.close()
+
+
+def test_the_first_start_hands_over_a_token_that_works(store: Store) -> None:
     """On an empty catalog the administrator's new token is handed over, opens everything, and is kept as a digest (hardening row 30)."""
-    catalog, handed = MemoryCatalog(), list[Secret]()
+    handed: list[Secret] = []
 
     async def hand_over(secret: Secret) -> None:
         handed.append(secret)
 
-    assert done(found(catalog, hand_over)) is True
+    assert done(found(store.founding, hand_over)) is True
     (secret,) = handed
     assert secret.reveal().startswith("glpat-")
-    stored = done(catalog.token(secret.digest()))
+    stored = done(store.access.credential(secret.digest()))
     assert stored is not None
-    assert (stored.user.username, stored.user.admin, stored.info.scopes, stored.info.expires_at) == (ROOT, True, ("api",), None)
-    project = done(catalog.project(str(FIRST_PROJECT)))
-    assert project is not None
-    assert (project.id, project.path, project.visibility.value) == (1, "root/packages", "private")
+    identity = stored.identity
+    assert identity.user is not None
+    assert identity.token is not None
+    assert (stored.kind, stored.revoked, identity.user.username, identity.user.admin) == ("personal", False, ROOT, True)
+    assert (identity.token.scopes, identity.expires_at) == (frozenset({"api"}), None)
+    (project,) = done(store.places.projects())
+    assert (project.id, project.path, project.visibility.value) == (1, str(FIRST_PROJECT), "private")
+    assert str(FIRST_PROJECT) == "root/packages"
 
 
 def test_no_two_first_tokens_are_alike() -> None:
@@ -39,25 +62,38 @@ def test_no_two_first_tokens_are_alike() -> None:
         handed.append(secret.reveal())
 
     for _ in range(20):
-        done(found(MemoryCatalog(), hand_over))
+        assert done(found(Unfounded(), hand_over)) is True
     assert len(set(handed)) == 20
 
 
-def test_a_later_start_hands_over_nothing() -> None:
+@implementer(IFounding)
+class Unfounded:
+    """A catalog that nobody has founded, and that keeps nothing."""
+
+    async def empty(self) -> bool:
+        """IFounding."""
+        return True
+
+    async def found(self, username: str, token: NewToken, project: ProjectPath) -> bool:
+        """IFounding."""
+        return True
+
+
+def test_a_later_start_hands_over_nothing(store: Store) -> None:
     """A catalog that has users is left as it is."""
-    catalog = MemoryCatalog()
-    done(catalog.create_user("ann", "", OPERATOR))
+    done(store.users.create_user("ann", "", OPERATOR))
 
     async def hand_over(secret: Secret) -> None:
         raise AssertionError("a second first token")
 
-    assert done(found(catalog, hand_over)) is False
-    assert [user.username for user in done(catalog.users())] == ["ann"]
+    assert done(found(store.founding, hand_over)) is False
+    assert [user.username for user in done(store.users.users())] == ["ann"]
 
 
-def test_a_token_that_cannot_be_handed_over_founds_nothing() -> None:
+def test_a_token_that_cannot_be_handed_over_founds_nothing(store: Store) -> None:
     """If the token cannot be written down, nothing is founded: the next start does it all again."""
-    catalog, attempts = MemoryCatalog(), list[Secret]()
+    attempts, changes = list[Secret](), list[Change]()
+    store.database.subscribe(changes.extend)
 
     async def fail(secret: Secret) -> None:
         attempts.append(secret)
@@ -67,25 +103,20 @@ def test_a_token_that_cannot_be_handed_over_founds_nothing() -> None:
         attempts.append(secret)
 
     with pytest.raises(OSError, match="No space"):
-        done(found(catalog, fail))
-    assert done(catalog.users()) == []
-    assert catalog.changes == []
-    assert done(found(catalog, succeed)) is True
-    assert done(catalog.token(attempts[0].digest())) is None
-    assert done(catalog.token(attempts[1].digest())) is not None
+        done(found(store.founding, fail))
+    assert done(store.users.users()) == []
+    assert changes == []
+    assert done(found(store.founding, succeed)) is True
+    assert done(store.access.credential(attempts[0].digest())) is None
+    assert done(store.access.credential(attempts[1].digest())) is not None
 
 
 # --- sweeping and verifying -----------------------------------------------------------------------------------------------------------
 
 
-def held(*built: Built) -> tuple[MemoryCatalog, MemoryBlobs]:
+def held(*built: Built) -> tuple[MemoryPackages, MemoryBlobs]:
     """A catalog and a store that agree on these files."""
-    catalog, blobs = MemoryCatalog(), MemoryBlobs()
-
-    async def hand_over(secret: Secret) -> None:
-        pass
-
-    done(found(catalog, hand_over))
+    catalog, blobs = MemoryPackages(), MemoryBlobs()
     for one in built:
         blobs.place(one.sha256, one.content)
         new = NewFile(
