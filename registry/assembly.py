@@ -31,6 +31,7 @@ from registry.workflows.founding import found
 from registry.workflows.publish import Publisher
 from registry.workflows.settings import LiveSettings
 from registry.workflows.upkeep import sweep
+from registry.workflows.uses import TokenUses
 
 _log = Logger()
 
@@ -102,6 +103,7 @@ def assemble(
         publisher=parts.publisher,
         settings=parts.settings,
         downloads=parts.downloads,
+        uses=parts.uses,
         site=parts.site,
         log=log,
         address=address,
@@ -125,6 +127,7 @@ class RegistryService(Service):
     publisher: Publisher
     settings: LiveSettings
     downloads: Downloads
+    uses: TokenUses
     site: RegistrySite
     log: AccessLog | None
     address: _Address
@@ -171,6 +174,7 @@ class RegistryService(Service):
             await self.settings.load()
             self._every(_POLL_EVERY, self.store.database.poll)
             self._every(_NOTE_EVERY, self.downloads.flush)
+            self._every(_NOTE_EVERY, self.uses.flush)
             if self.log is not None:
                 self._every(_FLUSH_LOG_EVERY, self.log.flush)
             await self._listen()
@@ -229,8 +233,9 @@ class RegistryService(Service):
         if isinstance(self._outcome, Started):
             try:
                 await self.downloads.flush()
+                await self.uses.flush()
             except RegistryError as error:
-                _log.warn("When files were downloaded last could not be written: {error}", error=error)
+                _log.warn("When files were downloaded last, and tokens used, could not be written: {error}", error=error)
         if self.log is not None and self.pools[0].pool.started:
             await self.log.flush()
         for pool in self.pools:

@@ -8,38 +8,52 @@ from typing import Any
 from attrs import frozen
 
 from registry.config import Config
+from registry.domain.access import Identity
+from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
 from registry.storage.blobs.directory import DirectoryBlobs
 from registry.storage.blobs.disk import Disk
 from registry.storage.catalog.access import SqlAccess
 from registry.storage.catalog.audit import SqlAudit
 from registry.storage.catalog.database import Database
+from registry.storage.catalog.deploy_tokens import SqlDeployTokens
 from registry.storage.catalog.founding import SqlFounding
 from registry.storage.catalog.inventory import SqlInventory
+from registry.storage.catalog.jobs import SqlJobs
 from registry.storage.catalog.packages import SqlPackages
+from registry.storage.catalog.place_tokens import SqlPlaceTokens
 from registry.storage.catalog.places import SqlPlaces
 from registry.storage.catalog.protection import SqlProtection
 from registry.storage.catalog.settings import SqlSettings
 from registry.storage.catalog.tokens import SqlTokens
 from registry.storage.catalog.users import SqlUsers
 from registry.storage.data_dir import DataDir
+from registry.upstream.gitlab import GitLabJobs
 from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines
 from registry.web.front import Front
 from registry.web.ops import Ops
 from registry.web.pypi import PyPI
+from registry.web.rest.deploy_tokens import DeployTokens
 from registry.web.rest.instance import Instance
+from registry.web.rest.jobs import JobTokens
 from registry.web.rest.packages import Packages
+from registry.web.rest.personal_tokens import PersonalTokens
+from registry.web.rest.place_tokens import PlaceTokenRoutes
 from registry.web.rest.protection import Protection
 from registry.web.routes import Route, Routes
 from registry.web.site import RegistrySite
 from registry.web.upload import Uploads
 from registry.workflows.curation import Curation
 from registry.workflows.downloads import Downloads
+from registry.workflows.failures import Failures
 from registry.workflows.gate import Gate
+from registry.workflows.jobs import ForeignJobs, Jobs
 from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
 from registry.workflows.settings import LiveSettings
+from registry.workflows.tokens import PlaceTokens, Tokens
+from registry.workflows.uses import TokenUses
 
 
 def now() -> datetime:
@@ -57,6 +71,9 @@ class Store:
     access: SqlAccess
     users: SqlUsers
     tokens: SqlTokens
+    place_tokens: SqlPlaceTokens
+    deploy_tokens: SqlDeployTokens
+    jobs: SqlJobs
     places: SqlPlaces
     founding: SqlFounding
     inventory: SqlInventory
@@ -88,6 +105,9 @@ class Store:
             access=SqlAccess(database),
             users=SqlUsers(database),
             tokens=SqlTokens(database),
+            place_tokens=SqlPlaceTokens(database),
+            deploy_tokens=SqlDeployTokens(database),
+            jobs=SqlJobs(database),
             places=SqlPlaces(database),
             founding=SqlFounding(database),
             inventory=SqlInventory(database),
@@ -106,6 +126,7 @@ class Composition:
     publisher: Publisher
     settings: LiveSettings  # to be loaded once the store is open
     downloads: Downloads  # to be flushed now and then
+    uses: TokenUses  # likewise
     routes: Routes
     site: RegistrySite
 
@@ -127,7 +148,17 @@ def compose(
     routes are served beside ours.
     """
     clock = store.database.now
-    gate = Gate(access=store.access, now=clock)
+    uses = TokenUses(tokens=store.tokens, now=clock)
+    gate = Gate(
+        access=store.access,
+        now=clock,
+        failures=Failures(per_minute=config.auth.failures_per_minute, now=clock),
+        used=uses.note,
+        foreign_job=_foreign_jobs(config, store, reactor),
+    )
+    tokens = Tokens(tokens=store.tokens, uses=uses, now=clock)
+    place_tokens = PlaceTokens(tokens=store.place_tokens, uses=uses, now=clock)
+    jobs = Jobs(jobs=store.jobs, access=store.access, now=clock)
     library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages, small_budget=config.cache.files)
     publisher = Publisher(packages=store.packages, blobs=store.blobs, accept_identical=config.uploads.accept_identical)
     settings = LiveSettings(catalog=store.settings, max_file_size=config.uploads.max_file_size)
@@ -143,8 +174,21 @@ def compose(
         Packages(gate=gate, inventory=store.inventory, curation=curation, external_url=external_url),
         Protection(rules=store.protection, external_url=external_url),
         Instance(settings=settings),
+        PersonalTokens(tokens=tokens, now=clock, external_url=external_url),
+        PlaceTokenRoutes(tokens=place_tokens, personal=tokens, now=clock, external_url=external_url),
+        DeployTokens(tokens=store.deploy_tokens, now=clock, external_url=external_url),
+        JobTokens(jobs=jobs, catalog=store.jobs, now=clock, external_url=external_url),
     )
     routes = Routes(gate=gate, routes=(*(route for family in families for route in family.routes()), *more))
     deadlines = Deadlines(head=config.server.head_timeout, stall=config.server.stall_timeout)
     site = RegistrySite(routes, uploads, reactor=reactor, deadlines=deadlines, log=log)
-    return Composition(gate=gate, library=library, publisher=publisher, settings=settings, downloads=downloads, routes=routes, site=site)
+    return Composition(
+        gate=gate, library=library, publisher=publisher, settings=settings, downloads=downloads, uses=uses, routes=routes, site=site
+    )
+
+
+def _foreign_jobs(config: Config, store: Store, reactor: Any) -> Callable[[Secret], Awaitable[Identity | None]] | None:
+    if not config.gitlab.url:
+        return None
+    verifier = GitLabJobs(url=config.gitlab.url, reactor=reactor)
+    return ForeignJobs(verifier=verifier, jobs=store.jobs, patterns=config.gitlab.projects, now=store.database.now).identify
