@@ -132,10 +132,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     done(registry.store.database.write(lambda writing: switch_off(writing, ids["off"])))
     expired = registry.token("ann", expires_at=NOON + timedelta(seconds=60))
     revoked, owner = registry.token("ann"), registry.token("ann")
-    tokens = registry.store.accounts
+    tokens = registry.store.tokens
     done(tokens.revoke_token(done(tokens.tokens("ann"))[1].id, OPERATOR))
     blocked = registry.token("eve")
-    done(tokens.block_user("eve", OPERATOR, blocked=True))
+    done(registry.store.users.block_user("eve", OPERATOR, blocked=True))
     registry.clock.advance(61)
     callers: dict[str, Mapping[str, str]] = {
         "nobody": {},
@@ -171,11 +171,11 @@ def switch_off(writing: Writing, project_id: int) -> None:
 @pytest.fixture
 def blocked_owner(world: World) -> Iterator[Mapping[str, str]]:
     """The owner, blocked for the length of one test."""
-    accounts = world.registry.store.accounts
+    users = world.registry.store.users
     headers = world.callers["owner"]
-    done(accounts.block_user("ann", OPERATOR, blocked=True))
+    done(users.block_user("ann", OPERATOR, blocked=True))
     yield headers
-    done(accounts.block_user("ann", OPERATOR, blocked=False))
+    done(users.block_user("ann", OPERATOR, blocked=False))
 
 
 def callers_of(world: World, caller: str, request_: pytest.FixtureRequest) -> World:
