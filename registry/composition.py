@@ -18,11 +18,16 @@ from registry.storage.catalog.audit import SqlAudit
 from registry.storage.catalog.database import Database
 from registry.storage.catalog.deploy_tokens import SqlDeployTokens
 from registry.storage.catalog.founding import SqlFounding
+from registry.storage.catalog.groups import SqlGroups
 from registry.storage.catalog.inventory import SqlInventory
 from registry.storage.catalog.jobs import SqlJobs
+from registry.storage.catalog.members import SqlMembers
+from registry.storage.catalog.namespaces import SqlNamespaces
 from registry.storage.catalog.packages import SqlPackages
+from registry.storage.catalog.people import SqlPeople
 from registry.storage.catalog.place_tokens import SqlPlaceTokens
 from registry.storage.catalog.places import SqlPlaces
+from registry.storage.catalog.projects import SqlProjects
 from registry.storage.catalog.protection import SqlProtection
 from registry.storage.catalog.settings import SqlSettings
 from registry.storage.catalog.tokens import SqlTokens
@@ -35,12 +40,17 @@ from registry.web.front import Front
 from registry.web.ops import Ops
 from registry.web.pypi import PyPI
 from registry.web.rest.deploy_tokens import DeployTokens
+from registry.web.rest.groups import Groups
 from registry.web.rest.instance import Instance
 from registry.web.rest.jobs import JobTokens
+from registry.web.rest.members import Members
+from registry.web.rest.namespaces import Namespaces
 from registry.web.rest.packages import Packages
 from registry.web.rest.personal_tokens import PersonalTokens
 from registry.web.rest.place_tokens import PlaceTokenRoutes
+from registry.web.rest.projects import Projects
 from registry.web.rest.protection import Protection
+from registry.web.rest.users import Users
 from registry.web.routes import Route, Routes
 from registry.web.site import RegistrySite
 from registry.web.upload import Uploads
@@ -75,6 +85,11 @@ class Store:
     deploy_tokens: SqlDeployTokens
     jobs: SqlJobs
     places: SqlPlaces
+    people: SqlPeople
+    namespaces: SqlNamespaces
+    groups: SqlGroups
+    projects: SqlProjects
+    members: SqlMembers
     founding: SqlFounding
     inventory: SqlInventory
     protection: SqlProtection
@@ -109,6 +124,11 @@ class Store:
             deploy_tokens=SqlDeployTokens(database),
             jobs=SqlJobs(database),
             places=SqlPlaces(database),
+            people=SqlPeople(database),
+            namespaces=SqlNamespaces(database),
+            groups=SqlGroups(database),
+            projects=SqlProjects(database),
+            members=SqlMembers(database),
             founding=SqlFounding(database),
             inventory=SqlInventory(database),
             protection=SqlProtection(database),
@@ -174,6 +194,11 @@ def compose(
         Packages(gate=gate, inventory=store.inventory, curation=curation, external_url=external_url),
         Protection(rules=store.protection, external_url=external_url),
         Instance(settings=settings),
+        Users(people=store.people, external_url=external_url),
+        Groups(namespaces=store.namespaces, groups=store.groups, projects=store.projects, external_url=external_url),
+        Projects(projects=store.projects, external_url=external_url),
+        Members(members=store.members, external_url=external_url, now=clock),
+        Namespaces(namespaces=store.namespaces, external_url=external_url),
         PersonalTokens(tokens=tokens, now=clock, external_url=external_url),
         PlaceTokenRoutes(tokens=place_tokens, personal=tokens, now=clock, external_url=external_url),
         DeployTokens(tokens=store.deploy_tokens, now=clock, external_url=external_url),

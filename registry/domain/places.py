@@ -115,7 +115,6 @@ class Listing:
     top_level_only: bool = False
     inside: tuple[int, ...] | None = None  # the lineage of a namespace
     deep: bool = False  # below subgroups of it, too
-    groups_only: bool = False
 
 
 def slug(name: str) -> str:

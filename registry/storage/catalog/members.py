@@ -227,7 +227,7 @@ def owners(lineage: Sequence[int], now: datetime) -> Select[Any]:
 
 
 def _record(writing: Writing, action: str, actor: Actor, place: Place, held: Member) -> None:
-    detail = {"place": place.path, "user": held.user.username, "role": held.role.value}
+    detail: dict[str, Any] = {"place": place.path, "user": held.user.username, "role": held.role.value}
     if isinstance(place, Project):
         writing.record(action, actor, project_id=place.id, **detail)
     else:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, or_, select, true
 from zope.interface import implementer
 
 from registry.domain.access import Identity, Role, Visibility
@@ -40,7 +40,7 @@ class SqlNamespaces:
 
     async def namespaces(self, listing: Listing, identity: Identity, limit: int, offset: int) -> tuple[list[NamespaceInfo], int]:
         """INamespaces."""
-        query = select(namespaces).where(self._held(identity), _wanted(listing))
+        query = select(namespaces).where(self._held(identity, listing.least), _wanted(listing))
         return await self._database.read(lambda connection: _page(connection, query, listing, limit, offset))
 
     async def namespace(self, ref: int | str, identity: Identity) -> NamespaceInfo:
@@ -56,11 +56,13 @@ class SqlNamespaces:
             raise NotFound(what="Namespace")
         return found[0]
 
-    def _held(self, identity: Identity) -> ColumnElement[bool]:
+    def _held(self, identity: Identity, least: Role | None = None) -> ColumnElement[bool]:
         user = identity.user
-        if user is None or user.admin:
-            return namespaces.c.id.is_not(None) if user is not None else namespaces.c.id.is_(None)
-        return or_(namespaces.c.owner_id == user.id, groups_held(identity, self._database.now(), Role.GUEST))
+        if user is None:
+            return false()
+        if user.admin and least is None:
+            return true()
+        return or_(namespaces.c.owner_id == user.id, groups_held(identity, self._database.now(), least or Role.GUEST))
 
 
 def group_info(connection: Connection, group_id: int) -> NamespaceInfo:

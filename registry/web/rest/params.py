@@ -30,6 +30,14 @@ class Params:
         """Whether the request names it at all."""
         return name in self.values
 
+    def require(self, *names: str) -> None:
+        """All of them must be given and not be empty; what is wrong is told about all at once (Grape)."""
+        missing = [name for name in names if self.values.get(name) is None]
+        empty = [name for name in names if isinstance(self.values.get(name), str) and not self.values[name].strip()]
+        problems = [*(f"{name} is missing" for name in missing), *(f"{name} is empty" for name in empty)]
+        if problems:
+            raise InvalidParameters(problem=", ".join(problems))
+
     def text(self, name: str, default: str | None = None, *, limit: int = TEXT_LIMIT) -> str:
         """A text; without `default` it must be given and not empty."""
         value = self.optional_text(name, limit=limit)
