@@ -3,6 +3,9 @@
 import click
 
 from registry.cli.accounts import project, token, user
+from registry.cli.audit import audit
+from registry.cli.groups import group, member
+from registry.cli.packages import package, protect
 from registry.cli.serve import serve
 from registry.cli.store import where
 from registry.cli.verify import verify_command
@@ -15,5 +18,5 @@ def main(config_file: str | None, data_dir: str | None) -> None:
     """A private Python package registry that speaks GitLab's PyPI registry protocol."""
 
 
-for command in (serve, user, token, project, verify_command):
+for command in (serve, user, token, group, project, member, package, protect, audit, verify_command):
     main.add_command(command)

@@ -1,10 +1,14 @@
 """What to look for in the journal."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime
 
 from attrs import frozen
 
+from registry.domain.errors import InvalidSetting
 from registry.domain.model import Change
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @frozen(kw_only=True)
@@ -29,3 +33,17 @@ class Entry:
 
     change: Change
     project_path: str | None
+
+
+def parse_moment(text: str) -> datetime:
+    """A date (00:00 UTC of that day) or an ISO 8601 time with a zone. Raises `InvalidSetting`."""
+    allowed = "use a date such as 2030-01-31 or a time such as 2030-01-31T12:00:00Z"
+    try:
+        moment = datetime.fromisoformat(text)
+        if _DATE.fullmatch(text):
+            moment = moment.replace(tzinfo=UTC)
+        if moment.tzinfo is None:
+            raise InvalidSetting(what="Time", value=text, allowed=f"it has no time zone; {allowed}")
+        return moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise InvalidSetting(what="Time", value=text, allowed=allowed) from None
