@@ -148,6 +148,8 @@ class Routes:
 
     async def _run(self, route: Route, request: Any, arguments: dict[str, str]) -> bytes | None:
         try:
+            if route.takes_upload and getattr(request, "refusal", None) is not None:
+                raise request.refusal  # who was let in, or not, has been decided; a failed sign-in counts once
             admission = _NOBODY if route.permission is Permission.OPEN else await admit(self.gate, route, request, arguments)
             request.admission = admission
             refusal = getattr(request, "refusal", None)
