@@ -437,8 +437,8 @@ class IPeople(Interface):
 class INamespaces(Interface):
     """Groups and users' own namespaces, as one caller sees them."""
 
-    async def groups(listing: Listing, identity: Identity, limit: int, offset: int) -> tuple[list[NamespaceInfo], int]:
-        """A part of the groups that a listing wants and the caller may see, and how many there are in all."""
+    async def groups(listing: Listing, identity: Identity | None, limit: int, offset: int) -> tuple[list[NamespaceInfo], int]:
+        """A part of the groups that a listing wants and the caller (None: the operator) may see, and how many there are in all."""
 
     async def group(group_id: int) -> NamespaceInfo:
         """The group. Raises `UnknownGroup`."""

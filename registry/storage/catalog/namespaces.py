@@ -26,11 +26,13 @@ class SqlNamespaces:
 
     _database: Database
 
-    async def groups(self, listing: Listing, identity: Identity, limit: int, offset: int) -> tuple[list[NamespaceInfo], int]:
+    async def groups(self, listing: Listing, identity: Identity | None, limit: int, offset: int) -> tuple[list[NamespaceInfo], int]:
         """INamespaces."""
         now = self._database.now()
-        query = select(namespaces).where(_GROUP, groups_seen(identity, now), _wanted(listing))
-        if listing.least is not None:
+        query = select(namespaces).where(_GROUP, _wanted(listing))
+        if identity is not None:
+            query = query.where(groups_seen(identity, now))
+        if identity is not None and listing.least is not None:
             query = query.where(groups_held(identity, now, listing.least))
         return await self._database.read(lambda connection: _page(connection, query, listing, limit, offset))
 
