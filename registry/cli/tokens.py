@@ -9,7 +9,7 @@ from registry.cli.output import fail, say, show
 from registry.cli.store import as_json, operator, result, with_store
 from registry.composition import Store, now
 from registry.domain.access import ANYBODY, Place, Project, Role
-from registry.domain.credentials import NewDeployToken, NewJobToken, job_expiry
+from registry.domain.credentials import NewDeployToken, NewJobToken, check_deploy_username, job_expiry
 from registry.domain.errors import Missing
 from registry.domain.tokens import DEPLOY_SCOPES, Prefix, check_scopes, mint, parse_expiry
 
@@ -35,11 +35,11 @@ def deploy_token() -> None:
 @click.option("--username", default="", help="User name for Basic authentication (default: gitlab+deploy-token-NUMBER).")
 @click.option("--expires", metavar="DATE", help="2030-01-31: expired from 00:00 UTC of that day. Default: never.")
 @with_store
-def deploy_token_create(store: Store, place: str, name: str, scopes: tuple[str, ...], username: str, expires: str | None) -> None:
+def deploy_token_create(store: Store, *, place: str, name: str, scopes: tuple[str, ...], username: str, expires: str | None) -> None:
     """Make a token for PLACE, a project or a group by path, and print it, this once, alone on stdout."""
     wanted, expiry = check_scopes(scopes, DEPLOY_SCOPES), _moment(expires)
     secret = mint(Prefix.DEPLOY)
-    new = NewDeployToken(name=name, digest=secret.digest(), scopes=wanted, expires_at=expiry, username=username)
+    new = NewDeployToken(name=name, digest=secret.digest(), scopes=wanted, expires_at=expiry, username=check_deploy_username(username))
     result(store.deploy_tokens.create_deploy_token(_place(store, place), new, operator()))
     click.echo(secret.reveal())
 
@@ -78,7 +78,7 @@ def job_token() -> None:
 @click.option("--expires", metavar="TIME", help="2030-01-31T12:00:00Z, within the next 24 hours (default: in an hour).")
 @with_store
 def job_token_create(
-    store: Store, project: str, user: str | None, ref: str, sha: str, pipeline_id: int | None, job_id: int | None, expires: str | None
+    store: Store, *, project: str, user: str | None, ref: str, sha: str, pipeline_id: int | None, job_id: int | None, expires: str | None
 ) -> None:
     """Make a token for a job of PROJECT, by number or path, and print it, this once, alone on stdout."""
     place = _place(store, project)

@@ -1,5 +1,6 @@
 """Credentials as they are issued, listed and withdrawn: everything about them but their secrets."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import Enum
@@ -7,7 +8,7 @@ from enum import Enum
 from attrs import field, frozen
 
 from registry.domain.access import Role
-from registry.domain.errors import InvalidSetting, expiry_passed
+from registry.domain.errors import InvalidSetting, Refused, expiry_passed
 from registry.domain.model import TokenInfo
 from registry.domain.tokens import Secret
 
@@ -15,6 +16,7 @@ from registry.domain.tokens import Secret
 JOB_LONGEST = timedelta(hours=24)
 JOB_DEFAULT = timedelta(hours=1)
 ROTATED_DEFAULT = timedelta(days=7)
+_USERNAME = re.compile(r"[A-Za-z0-9._+-]{1,255}")
 
 
 class TokenOrder(Enum):
@@ -135,6 +137,13 @@ class ListedProject:
     name: str
     description: str
     created_at: datetime
+
+
+def check_deploy_username(text: str) -> str:
+    """Return `text` if it may be a deploy token's user name, or is empty. Raises `Refused` with GitLab's words."""
+    if text and not _USERNAME.fullmatch(text):
+        raise Refused(problems={"username": ("can contain only letters, digits, '_', '-', '+', and '.'",)})
+    return text
 
 
 def is_active(revoked_at: datetime | None, expires_at: datetime | None, now: datetime) -> bool:

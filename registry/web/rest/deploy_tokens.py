@@ -1,14 +1,13 @@
 """GitLab's deploy tokens."""
 
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from attrs import frozen
 
 from registry.domain.access import Permission, Place
-from registry.domain.credentials import NewDeployToken
-from registry.domain.errors import NotFound, Refused
+from registry.domain.credentials import NewDeployToken, check_deploy_username
+from registry.domain.errors import NotFound
 from registry.domain.tokens import DEPLOY_SCOPES, Prefix, check_scopes, mint
 from registry.interfaces import IDeployTokens
 from registry.web.credentials import Door
@@ -19,7 +18,6 @@ from registry.web.rest.token_shapes import asked_expiry, demand_given, shown_dep
 from registry.web.routes import Call, Route
 
 _LIMIT = 255
-_USERNAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 @frozen(kw_only=True)
@@ -64,16 +62,13 @@ class DeployTokens:
         """A new token."""
         params = call.params()
         demand_given(params, ("name", "scopes"))
-        username = params.text("username", "", limit=_LIMIT)
-        if username and not _USERNAME.fullmatch(username):
-            raise Refused(problems={"username": ("can contain only letters, digits, '_', '-', '+', and '.'",)})
         secret = mint(Prefix.DEPLOY)
         new = NewDeployToken(
             name=params.text("name", limit=_LIMIT),
             digest=secret.digest(),
             scopes=check_scopes(params.texts("scopes"), DEPLOY_SCOPES),
             expires_at=asked_expiry(params, self.now()),
-            username=username,
+            username=check_deploy_username(params.text("username", "", limit=_LIMIT)),
         )
         made = await self.tokens.create_deploy_token(_place(call), new, call.actor)
         return reply(call, shown_deploy_token(made, self.now(), secret), 201)
