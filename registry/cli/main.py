@@ -8,6 +8,7 @@ from registry.cli.groups import group, member
 from registry.cli.packages import package, protect
 from registry.cli.serve import serve
 from registry.cli.store import where
+from registry.cli.tokens import deploy_token, job_token
 from registry.cli.verify import verify_command
 
 
@@ -18,5 +19,5 @@ def main(config_file: str | None, data_dir: str | None) -> None:
     """A private Python package registry that speaks GitLab's PyPI registry protocol."""
 
 
-for command in (serve, user, token, group, project, member, package, protect, audit, verify_command):
+for command in (serve, user, token, deploy_token, job_token, group, project, member, package, protect, audit, verify_command):
     main.add_command(command)

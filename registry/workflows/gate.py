@@ -1,16 +1,25 @@
 """Who is asking, and may he: credentials to identities, identities to decisions, both remembered until something changes."""
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from attrs import Factory, define, frozen
 
 from registry.domain.access import ANYBODY, STRANGER, Group, Identity, Permission, Place, Project, Standing, demand, demand_signed_in, may
-from registry.domain.errors import Forbidden, TokenExpired, TokenRevoked, Unauthenticated, expiry_passed
-from registry.domain.model import Change, Memberships
-from registry.domain.tokens import Carrier, Credential
+from registry.domain.errors import (
+    Forbidden,
+    TokenExpired,
+    TokenRevoked,
+    Unauthenticated,
+    UnknownGroup,
+    UnknownProject,
+    expiry_passed,
+)
+from registry.domain.model import Change, Memberships, StoredCredential
+from registry.domain.tokens import Carrier, Credential, Secret
 from registry.interfaces import IAccess
+from registry.workflows.failures import Failures
 
 # GitLab: with this user name the password must be a job token or a token that works; anything else is refused even where anybody may read.
 JOB_USER = "gitlab-ci-token"
@@ -48,7 +57,8 @@ class Admission:
     identity: Identity
     place: Place | None
     standing: Standing = STRANGER
-    readable: tuple[int, ...] | None = None  # found when first asked for: the projects of the group that this caller may read
+    # Found when first asked for: in which projects below the group this caller has a permission.
+    below: dict[Permission, tuple[int, ...]] = Factory(dict)
 
     @property
     def project(self) -> Project:
@@ -69,6 +79,10 @@ class Gate:
 
     access: IAccess
     now: Callable[[], datetime]
+    failures: Failures = Factory(lambda self: Failures(per_minute=0, now=self.now), takes_self=True)
+    used: Callable[[int], object] = lambda _: None  # hears of every use of a user's token, by number
+    # Who runs the job with a token that is none of ours: asks a GitLab instance.
+    foreign_job: Callable[[Secret], Awaitable[Identity | None]] | None = None
     _admissions: "OrderedDict[_Key, Admission]" = Factory(OrderedDict)  # least recently used first
     _generation: int = 0  # counts what was forgotten, so that a decision begun before is not remembered after
 
@@ -82,28 +96,43 @@ class Gate:
             del self._admissions[key]
             return None
         self._admissions.move_to_end(key)
+        if admission.identity.token is not None:
+            self.used(admission.identity.token.id)
         return admission
 
     async def admit(
-        self, credential: Credential | None, fingerprint: bytes, where: Where | None, permission: Permission, *, challenge: bool = True
+        self,
+        credential: Credential | None,
+        fingerprint: bytes,
+        where: Where | None,
+        permission: Permission,
+        *,
+        challenge: bool = True,
+        address: str = "",
     ) -> Admission:
         """Let the caller in, or raise what he may be told.
 
         `fingerprint` stands for the credential as it was sent (empty without one); `where` is the place the route names, None if none.
-        `challenge`: an anonymous caller is asked to sign in rather than told that there is nothing (PyPI routes). Raises
-        `Unauthenticated`, `TokenExpired`, `TokenRevoked`, `InsufficientScope`, `Forbidden`, `UnknownProject` or `UnknownGroup`.
+        `challenge`: an anonymous caller is asked to sign in rather than told that there is nothing (PyPI routes). `address` is where he
+        comes from: who fails too often from there has to wait. Raises `TooManyFailures`, `Unauthenticated`, `TokenExpired`,
+        `TokenRevoked`, `InsufficientScope`, `Forbidden`, `UnknownProject` or `UnknownGroup`.
         """
         known = self.remembered(fingerprint, where, permission)
         if known is not None:
             return known
         generation = self._generation
-        identity = await self.identify(credential)
+        identity = await self.identify(credential, address)
         place, standing = None, STRANGER
         if where is None:
             demand_signed_in(permission, identity)
         else:
             place, standing = await self.access.enter(where.kind, _ref(where.ref), identity)
-            demand(permission, identity, place, standing, challenge=challenge)
+            try:
+                demand(permission, identity, place, standing, challenge=challenge)
+            except UnknownProject:
+                # Of permissions that projects and groups share, `demand` cannot tell which is missing. (No stand-in for a missing group: an
+                # administrator would be let into it.)
+                raise UnknownGroup if where.kind == "group" else UnknownProject from None
         admission = Admission(identity=identity, place=place, standing=standing.not_after(identity.expires_at))
         # A wrong password makes the same anonymous caller as none: remembering each would let anybody fill the memory.
         if generation == self._generation and (credential is None or not identity.anonymous):
@@ -112,11 +141,31 @@ class Gate:
                 self._admissions.popitem(last=False)
         return admission
 
-    async def identify(self, credential: Credential | None) -> Identity:
-        """Who offers this credential. Raises `Unauthenticated`, `TokenExpired`, `TokenRevoked` or `Forbidden`."""
+    async def identify(self, credential: Credential | None, address: str = "") -> Identity:
+        """Who offers this credential. Raises `TooManyFailures`, `Unauthenticated`, `TokenExpired`, `TokenRevoked` or `Forbidden`."""
         if credential is None:
             return ANYBODY
-        stored = await self.access.credential(credential.secret.digest())
+        digest = credential.secret.digest()
+        self.failures.demand(digest, address, credential.username)
+        try:
+            identity = await self._identify(credential, digest)
+        except (Unauthenticated, TokenExpired, TokenRevoked):
+            self.failures.failed(digest, address, credential.username)
+            raise
+        if identity.anonymous:
+            self.failures.failed(digest, address, credential.username)
+        else:
+            self.failures.succeeded(digest)
+        if identity.token is not None:
+            self.used(identity.token.id)
+        return identity
+
+    async def _identify(self, credential: Credential, digest: str) -> Identity:
+        stored = await self.access.credential(digest)
+        if stored is None and self.foreign_job is not None and _may_be_job(credential):
+            identity = await self.foreign_job(credential.secret)
+            if identity is not None:
+                stored = StoredCredential(kind="job", identity=identity, revoked=False)
         if stored is None or stored.kind not in _CARRIED[credential.carrier]:
             return _unknown(credential)
         over = expiry_passed(stored.identity.expires_at, self.now())
@@ -133,32 +182,43 @@ class Gate:
 
     async def readable(self, admission: Admission) -> tuple[int, ...]:
         """The ids of the projects below the admission's group whose packages this caller may read. Remembered with the admission."""
-        if admission.readable is None:
-            group, identity = admission.group, admission.identity
-            generation = self._generation
-            below = await self.access.below(group)
-            roles = await self.access.memberships(identity.user.id) if identity.user is not None else _NO_MEMBERSHIPS
-            admitting = await self.access.admitting(identity.job.project_id) if identity.job is not None else None
-            found = tuple(
-                project.id
-                for project in below
-                if may(
-                    Permission.READ_GROUP_PACKAGE,
-                    identity,
-                    project,
-                    Standing(role=roles.in_(project), admits_job=admitting is None or project.id in admitting),
-                )
+        return await self.permitted(admission, Permission.READ_GROUP_PACKAGE)
+
+    async def permitted(self, admission: Admission, permission: Permission) -> tuple[int, ...]:
+        """The ids of the projects below the admission's group in which the caller has `permission`. Remembered with the admission."""
+        known = admission.below.get(permission)
+        if known is not None:
+            return known
+        group, identity = admission.group, admission.identity
+        generation = self._generation
+        below = await self.access.below(group)
+        roles = await self.access.memberships(identity.user.id) if identity.user is not None else _NO_MEMBERSHIPS
+        admitting = await self.access.admitting(identity.job.project_id) if identity.job is not None else None
+        found = tuple(
+            project.id
+            for project in below
+            if may(
+                permission,
+                identity,
+                project,
+                Standing(role=roles.in_(project), admits_job=admitting is None or project.id in admitting),
             )
-            if generation != self._generation:
-                return found
-            admission.readable = found
-        return admission.readable
+        )
+        if generation == self._generation:
+            admission.below[permission] = found
+            # A membership below the group that ends takes the admission with it.
+            admission.standing = admission.standing.not_after(roles.until)
+        return found
 
     def forget(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener)."""
         if any(not change.action.startswith(_HARMLESS) for change in changes):
             self._generation += 1
             self._admissions.clear()
+
+
+def _may_be_job(credential: Credential) -> bool:
+    return credential.carrier is Carrier.JOB_HEADER or (credential.carrier is Carrier.BASIC and credential.username == JOB_USER)
 
 
 def _unknown(credential: Credential) -> Identity:
