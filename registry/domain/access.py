@@ -157,7 +157,7 @@ RULES: Mapping[Permission, Rule] = {
     Permission.BROWSE: Rule(scopes=_READ, sign_in=False),
     Permission.READ_SELF: Rule(scopes=None),
     Permission.REVOKE_SELF: Rule(scopes=None),
-    Permission.ROTATE_SELF: Rule(scopes=(Scope.API, Scope.SELF_ROTATE)),
+    Permission.ROTATE_SELF: Rule(scopes=(Scope.API, Scope.SELF_ROTATE), least=Role.GUEST),  # where a place is named: its own bots
     Permission.READ_USER: Rule(scopes=(*_READ, Scope.READ_USER)),
     Permission.SIGNED_IN: Rule(scopes=_READ),
     Permission.ACT: Rule(scopes=_WRITE),

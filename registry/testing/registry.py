@@ -13,10 +13,13 @@ from zope.interface import implementer
 
 from registry.composition import Composition, Store, compose
 from registry.config import Auth, Config
-from registry.domain.access import User, Visibility
+from registry.domain.access import ANYBODY, Place, Project, Role, User, Visibility
+from registry.domain.credentials import JOB_DEFAULT, NewDeployToken, NewJobToken
+from registry.domain.members import Grant
 from registry.domain.model import NewToken, ProjectInfo
 from registry.domain.paths import ProjectPath
-from registry.domain.tokens import Secret, mint
+from registry.domain.places import NamespaceInfo, Wishes
+from registry.domain.tokens import Prefix, Secret, mint
 from registry.interfaces import IThreads
 from registry.storage.blobs.disk import Disk
 from registry.storage.threads import InlineThreads
@@ -106,6 +109,44 @@ class MemoryRegistry:
     def project(self, path: str, visibility: Visibility = Visibility.PRIVATE) -> ProjectInfo:
         """A new project."""
         return done(self.store.places.create_project(ProjectPath.parse(path), visibility, OPERATOR))
+
+    def group(self, path: str, visibility: Visibility = Visibility.PRIVATE) -> NamespaceInfo:
+        """A new group without members, in the group its path names, which exists."""
+        parent, _, segment = path.rpartition("/")
+        wishes = Wishes(name=segment, path=segment, visibility=visibility)
+        return done(self.store.groups.create_group(wishes, parent or None, OPERATOR, None))
+
+    def place(self, path: str) -> Place:
+        """The group or project at this path."""
+        places = [done(self.store.access.enter(kind, path, ANYBODY))[0] for kind in ("group", "project")]
+        return next(place for place in places if place is not None)
+
+    def member(self, path: str, user: str, role: Role, expires_at: datetime | None = None) -> None:
+        """Give a user a role in the group or project at this path."""
+        done(self.store.members.add(self.place(path), [Grant(user=user, role=role, expires_at=expires_at)], OPERATOR, None))
+
+    def deploy_token(self, path: str, *scopes: str, expires_at: datetime | None = None) -> str:
+        """A new deploy token of the group or project at this path (scope `read_package_registry` unless said otherwise)."""
+        secret = mint(Prefix.DEPLOY)
+        wanted = scopes or ("read_package_registry",)
+        new = NewDeployToken(name="test", digest=secret.digest(), scopes=wanted, expires_at=expires_at)
+        done(self.store.deploy_tokens.create_deploy_token(self.place(path), new, OPERATOR))
+        return secret.reveal()
+
+    def job_token(self, path: str, user: str, expires_at: datetime | None = None) -> str:
+        """A new token for a job that runs in the project at this path and was triggered by this user."""
+        secret, project = mint(Prefix.JOB), self.place(path)
+        assert isinstance(project, Project), "jobs run in projects"
+        new = NewJobToken(digest=secret.digest(), expires_at=expires_at or self.now() + JOB_DEFAULT)
+        done(self.store.jobs.create_job_token(project, user, new, OPERATOR, ceiling=Role.OWNER, admins=True))
+        return secret.reveal()
+
+    def admit_jobs(self, path: str, source: str) -> None:
+        """Put the project at path `source` on the job-token allowlist of the one at `path`."""
+        target, running = self.place(path), self.place(source)
+        assert isinstance(target, Project), "allowlists are of projects"
+        assert isinstance(running, Project), "jobs run in projects"
+        done(self.store.jobs.admit_jobs_of(target, running, OPERATOR))
 
     def staged_files(self) -> list[str]:
         """What lies in the staging folder."""

@@ -10,6 +10,7 @@ from registry.testing import Answer, MemoryRegistry, registry_in_memory, request
 from tests.strategies import spellings
 
 BASE = "/api/v4/projects/1/packages/pypi"
+GROUP = "/api/v4/groups/1/-/packages/pypi"
 BUILT = wheel("My.Demo_Package")
 ENVELOPES = ({"error"}, {"message"})
 
@@ -248,9 +249,12 @@ def test_a_host_that_is_none_is_refused(held: MemoryRegistry, host: str) -> None
         ("DELETE", f"{BASE}/simple/", "GET, HEAD, OPTIONS"),
         ("PUT", f"{BASE}/simple/demo", "GET, HEAD, OPTIONS"),
         ("PATCH", f"{BASE}/files/{'0' * 64}/x", "GET, HEAD, OPTIONS"),
-        ("GET", BASE, "OPTIONS, POST"),
-        ("HEAD", BASE + "/", "OPTIONS, POST"),
-        ("PUT", BASE, "OPTIONS, POST"),
+        # "pypi" could also be the number of a package.
+        ("PUT", BASE, "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("PATCH", BASE + "/", "DELETE, GET, HEAD, OPTIONS, POST"),
+        ("POST", f"{GROUP}/simple", "GET, HEAD, OPTIONS"),
+        ("PUT", f"{GROUP}/simple/demo/", "GET, HEAD, OPTIONS"),
+        ("DELETE", f"{GROUP}/files/{'0' * 64}/x", "GET, HEAD, OPTIONS"),
         ("POST", "/", "GET, HEAD, OPTIONS"),
         ("POST", "/-/health", "GET, HEAD, OPTIONS"),
         ("BREW", f"{BASE}/simple", "GET, HEAD, OPTIONS"),
@@ -273,7 +277,7 @@ def test_a_wrong_method_is_405(held: MemoryRegistry, method: str, path: str, all
         "/none",
         "/api",
         "/api/v4/",
-        "/api/v4/projects/1",
+        "/api/v4/projects/1/none",
         f"{BASE}/none",
         f"{BASE}/simple/a/b",
         "/favicon.ico",

@@ -4,6 +4,7 @@ import base64
 import inspect
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,14 @@ from twisted.web.server import Site
 from registry.assembly import assemble
 from registry.config import load_config
 from registry.domain import errors
-from registry.domain.access import Permission
+from registry.domain.access import RULES, Permission, Visibility
 from registry.domain.errors import RegistryError
+from registry.domain.tokens import Scope
 from registry.storage.threads import InlineThreads
 from registry.testing import FORM_TYPE, HeldThreads, MemoryRegistry, Wire, done, form, registry_in_memory, request, wheel
 from registry.web import errors as web_errors
 from registry.web.access_log import AccessLog
+from registry.web.credentials import Door
 from registry.web.routes import Route
 
 BASE = "/api/v4/projects/1/packages/pypi"
@@ -31,6 +34,55 @@ OPEN = {
     "GET /-/health": "load balancers have no token",
     "GET /-/liveness": "nor have they here",
     "GET /-/readiness": "nor here",
+}
+# What each permission is about.
+_EITHER = {
+    Permission.READ_MEMBERS,
+    Permission.ADMIN_MEMBERS,
+    Permission.LEAVE,
+    Permission.READ_ACCESS_TOKENS,
+    Permission.ADMIN_ACCESS_TOKENS,
+    Permission.ROTATE_SELF,
+    Permission.READ_DEPLOY_TOKENS,
+    Permission.ADMIN_DEPLOY_TOKENS,
+}
+ABOUT: Mapping[str, set[Permission]] = {
+    "project": _EITHER
+    | {
+        Permission.READ_PACKAGE,
+        Permission.CREATE_PACKAGE,
+        Permission.LIST_PACKAGES,
+        Permission.DESTROY_PACKAGE,
+        Permission.READ_PROTECTION,
+        Permission.ADMIN_PROTECTION,
+        Permission.READ_PROJECT,
+        Permission.ADMIN_PROJECT,
+        Permission.REMOVE_PROJECT,
+        Permission.READ_JOB_TOKENS,
+        Permission.ADMIN_JOB_TOKENS,
+    },
+    "group": _EITHER | {Permission.READ_GROUP_PACKAGE, Permission.LIST_GROUP_PACKAGES, Permission.READ_GROUP, Permission.ADMIN_GROUP},
+    "nothing": {
+        Permission.OPEN,
+        Permission.BROWSE,
+        Permission.READ_SELF,
+        Permission.REVOKE_SELF,
+        Permission.ROTATE_SELF,
+        Permission.READ_USER,
+        Permission.SIGNED_IN,
+        Permission.ACT,
+        Permission.READ_JOB,
+        Permission.ADMINISTER,
+        Permission.READ_INSTANCE,
+    },
+}
+# GitLab: who asks the API for a place that he cannot see, as anybody could if it were public, hears that there is none.
+UNSEEN = {
+    Permission.LIST_PACKAGES,
+    Permission.READ_PROJECT,
+    Permission.LIST_GROUP_PACKAGES,
+    Permission.READ_GROUP,
+    Permission.READ_MEMBERS,
 }
 
 
@@ -43,18 +95,41 @@ def assembled(tmp_path: Path) -> tuple[Route, ...]:
 
 
 def test_every_route_says_what_it_asks(tmp_path: Path) -> None:
-    """Of all routes of an assembled registry exactly the known ones are open; every other one authorises a project (hardening row 22)."""
+    """Exactly the known routes are open, and every other asks what is about the place it names, or about none (hardening row 22)."""
     routes = assembled(tmp_path)
     assert {route.endpoint for route in routes if route.permission is Permission.OPEN} == set(OPEN)
-    assert [route.endpoint for route in routes if route.permission is not Permission.OPEN and "<segment:project>" not in route.rule] == []
+    for route in routes:
+        kind = "project" if "<segment:project>" in route.rule else "group" if "<segment:group>" in route.rule else "nothing"
+        assert route.permission in ABOUT[kind], route.endpoint
     assert len({route.endpoint for route in routes}) == len(routes)
 
 
-def test_reading_and_writing_never_share_a_permission(tmp_path: Path) -> None:
-    """What reads asks for reading, what writes for creating: GET and POST never ask for the same (hardening rows 26 and 28)."""
+def test_every_permission_is_about_something(tmp_path: Path) -> None:
+    """Every permission there is stands in the table of this test, and some route asks for it."""
+    assert set().union(*ABOUT.values()) == set(Permission)
+    asked = {route.permission for route in assembled(tmp_path)}
+    assert set(Permission) - asked == set()
+
+
+def test_only_package_routes_read_deploy_tokens(tmp_path: Path) -> None:
+    """The routes of the package protocol come through its door, and all others of the API through the other (hardening row 26)."""
     for route in assembled(tmp_path):
-        wanted = {"GET": {Permission.OPEN, Permission.READ_PACKAGE}, "POST": {Permission.CREATE_PACKAGE}}[route.method]
-        assert route.permission in wanted
+        if route.permission is not Permission.OPEN:
+            assert (route.door is Door.PYPI) == ("/packages/pypi" in route.rule), route.endpoint
+        assert route.takes_upload == (route.permission is Permission.CREATE_PACKAGE)
+
+
+def test_reading_and_writing_never_share_a_permission(tmp_path: Path) -> None:
+    """What is read never asks the same as what is changed, and no change is open to a scope that only reads (hardening rows 26 and 28)."""
+    reading, writing = set[Permission](), set[Permission]()
+    for route in assembled(tmp_path):
+        (reading if route.method == "GET" else writing).add(route.permission)
+    assert reading & writing == set()
+    for permission in writing - {Permission.REVOKE_SELF}:
+        scopes = RULES[permission].scopes
+        assert scopes is not None
+        assert set(scopes) <= {Scope.API, Scope.WRITE_PACKAGE_REGISTRY, Scope.SELF_ROTATE}
+    assert RULES[Permission.REVOKE_SELF].scopes is None, "whoever holds a token may end it"
 
 
 def test_no_route_without_a_permission() -> None:
@@ -69,19 +144,56 @@ def test_no_route_without_a_permission() -> None:
     assert Route(**arguments, permission=Permission.OPEN).permission is Permission.OPEN
 
 
-def test_what_the_handlers_are_is_what_is_served(tmp_path: Path, registry: MemoryRegistry) -> None:
-    """Each route of an assembled registry answers 401 to nobody in particular, except the open ones."""
+def test_nobody_gets_through_any_route(tmp_path: Path, registry: MemoryRegistry) -> None:
+    """Without a credential each route answers 401, or 404 where all it would do is read a place; open and browsing ones answer 200."""
+    registry.group("team", Visibility.PRIVATE)
     for route in assembled(tmp_path):
-        path = re.sub(r"<segment:(\w+)>", "1", route.rule)
-        answer = registry.ask(route.method, path)
-        assert (route.endpoint, answer.code) == (route.endpoint, 200 if route.permission is Permission.OPEN else 401)
+        code = {Permission.OPEN: 200, Permission.BROWSE: 200}.get(route.permission, 404 if route.permission in UNSEEN else 401)
+        answer = registry.ask(route.method, path_of(route))
+        assert (route.endpoint, answer.code) == (route.endpoint, code)
+        assert ("www-authenticate" in answer.headers) == (route.door is Door.PYPI and code == 401)
+        if route.permission is Permission.BROWSE:
+            assert answer.json == []
+
+
+def test_nobody_changes_anything_in_a_public_place(tmp_path: Path, registry: MemoryRegistry) -> None:
+    """That everybody sees a project or group lets nobody in particular change it: every route that is not GET answers 401."""
+    registry.group("team", Visibility.PUBLIC)
+    number = registry.project("root/open", Visibility.PUBLIC).id
+    for route in assembled(tmp_path):
+        answer = registry.ask(route.method, path_of(route, project=number))
+        assert answer.code < 500, route.endpoint
+        if route.method != "GET":
+            assert (route.endpoint, answer.code) == (route.endpoint, 401)
+
+
+def test_a_stranger_gets_into_no_private_place(tmp_path: Path, registry: MemoryRegistry) -> None:
+    """A user without a role is told that private projects and groups do not exist, and may not administer, whatever the route."""
+    registry.group("team", Visibility.PRIVATE)
+    registry.user("bob")
+    for route in assembled(tmp_path):
+        answer = registry.ask(route.method, path_of(route), token=registry.token("bob"))
+        for kind in ("project", "group"):
+            if f"<segment:{kind}>" in route.rule:
+                hidden = {"message": f"404 {kind.capitalize()} Not Found"}
+                assert (route.endpoint, answer.code, answer.json) == (route.endpoint, 404, hidden)
+        if RULES.get(route.permission, RULES[Permission.BROWSE]).admin:
+            assert (route.endpoint, answer.code, answer.json) == (route.endpoint, 403, {"message": "403 Forbidden"})
+        assert answer.code < 500, route.endpoint
+
+
+def path_of(route: Route, project: int = 1) -> str:
+    """A path of `route`, in this project or in the group called team."""
+    places = {"project": str(project), "group": "team"}
+    return re.sub(r"<segment:(\w+)>", lambda found: places.get(found[1], "1"), route.rule)
 
 
 def test_every_error_has_its_answer() -> None:
     """Each error a caller can meet over HTTP stands in the table; those that only an operator meets do not."""
     known = {error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, RegistryError)} - {RegistryError}
-    operators_only = {errors.AlreadyTaken, errors.Missing, errors.DataDirInUse, errors.NewerSchema}
-    assert known - set(web_errors._TABLE) == operators_only
+    operators_only = {errors.DataDirInUse, errors.NewerSchema}
+    made_of_their_fields = {errors.Refused}
+    assert known - set(web_errors._TABLE) == operators_only | made_of_their_fields
 
 
 # --- health ---------------------------------------------------------------------------------------------------------------------------
@@ -92,7 +204,10 @@ def test_a_healthy_registry_says_so(registry: MemoryRegistry) -> None:
     health, live, ready = (registry.ask("GET", f"/-/{name}") for name in ("health", "liveness", "readiness"))
     assert (health.code, health.text, health.headers["content-type"]) == (200, "Registry OK", "text/plain; charset=utf-8")
     assert (live.code, live.json) == (200, {"status": "ok"})
-    assert (ready.code, ready.json) == (200, {"status": "ok", "catalog_check": [{"status": "ok"}], "blobs_check": [{"status": "ok"}]})
+    assert (ready.code, ready.json) == (
+        200,
+        {"status": "ok", **{f"{part}_check": [{"status": "ok"}] for part in ("service", "catalog", "blobs")}},
+    )
     assert {answer.headers["cache-control"] for answer in (health, live, ready)} == {"no-store"}
     assert registry.staged_files() == []
 
