@@ -82,6 +82,8 @@ def test_every_setting_has_a_variable(section: str, key: str, default: str, doc:
         "accept_identical": "yes",
         "enabled": "no",
         "external_url": "http://other.test",
+        "url": "http://other.test",
+        "projects": "their/* = our/*",
     }
     other = others.get(key, "tcp:7" if key == "listen" else "7")
     for variable in (f"REGISTRY__{section}__{key}".upper(), f"REGISTRY__{section}__{key}"):
@@ -104,7 +106,7 @@ def test_the_environment_is_the_process_environment(monkeypatch: pytest.MonkeyPa
     ("text", "expected"),
     [
         ("[sever]\n", r"there is no section \[sever\]; did you mean server\?"),
-        ("[xyzzy]\nkey = 1\n", r"there is no section \[xyzzy\]; there are server, uploads, cache, storage, log, upstream"),
+        ("[xyzzy]\nkey = 1\n", r"there is no section \[xyzzy\]; there are server, uploads, cache, storage, log, auth, gitlab, upstream"),
         ("[DEFAULT]\ngrace = 1\n", r"there is no section \[DEFAULT\]"),
         ("[server]\nlisten_on = x\n", r"section \[server\] has no key 'listen_on'; did you mean listen\?"),
         ("[cache]\nxyzzy = x\n", r"section \[cache\] has no key 'xyzzy'; there are pages, files"),

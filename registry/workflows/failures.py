@@ -13,7 +13,6 @@ from registry.domain.errors import TooManyFailures
 
 WINDOW = 60  # seconds
 _REMEMBERED = 10_000
-_WATCHED = 10_000  # addresses and names
 # User names that everybody sends, whoever he is: counting them would let one stranger hold up all.
 _ANYBODYS = {"", "__token__", "gitlab-ci-token"}
 
@@ -64,15 +63,16 @@ class Failures:
             self._begin()
         for key in _keys(address, username):
             self._window.hit(self._item, *key)
-        self._forget_quiet()
 
     def _begin(self) -> None:
         # Imported here: it takes 0.1 s, and most servers see no failure for a while.
         from limits import RateLimitItemPerMinute  # noqa: PLC0415
-        from limits.storage import MemoryStorage  # noqa: PLC0415
         from limits.strategies import MovingWindowRateLimiter  # noqa: PLC0415
 
-        self._window = MovingWindowRateLimiter(MemoryStorage())
+        from registry.workflows.moving_window import WindowStorage  # noqa: PLC0415
+
+        # The library's own storage starts a thread with each failure and never forgets a name.
+        self._window = MovingWindowRateLimiter(WindowStorage(lambda: self.now().timestamp()))
         self._item = RateLimitItemPerMinute(self.per_minute)
 
     def _wait(self, key: tuple[str, str]) -> float:
@@ -80,16 +80,6 @@ class Failures:
         if self._window.test(self._item, *key):
             return 0.0
         return float(self._window.get_window_stats(self._item, *key).reset_time) - self.now().timestamp()
-
-    def _forget_quiet(self) -> None:
-        # The library keeps an empty list for every key it has ever seen.
-        events = self._window.storage.events
-        if len(events) <= _WATCHED:
-            return
-        for key in [key for key, kept in list(events.items()) if not kept]:
-            self._window.storage.clear(key)
-        if len(events) > _WATCHED:
-            self._window.storage.reset()
 
 
 def _keys(address: str, username: str) -> list[tuple[str, str]]:

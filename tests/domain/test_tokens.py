@@ -53,7 +53,7 @@ def test_scopes_have_gitlabs_names(scope: Scope) -> None:
     assert Scope.parse(scope.value) is scope
 
 
-@pytest.mark.parametrize("text", ["", "API", "api ", "sudo", "read_user"])
+@pytest.mark.parametrize("text", ["", "API", "api ", "sudo", "read_registry"])
 def test_an_unknown_scope_is_refused_with_the_known_ones(text: str) -> None:
     """The message lists what would be right."""
     with pytest.raises(InvalidSetting, match="use api, read_api, read_package_registry, write_package_registry"):
