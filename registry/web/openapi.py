@@ -1,6 +1,6 @@
 """`docs/openapi.yaml`, made from the routes themselves and from what `openapi_fields` says of their parameters.
 
-`python -m registry.web.openapi > docs/openapi.yaml` writes it; a test compares the two.
+`python -m registry.testing.openapi > docs/openapi.yaml` writes it; a test compares the two.
 """
 
 import inspect

@@ -28,14 +28,90 @@ def _choice(*words: str) -> dict[str, Any]:
     return {"type": "string", "enum": list(words)}
 
 
+_LEVELS = {"type": "integer", "enum": [10, 15, 20, 30, 40, 50]}
+_WORDS = {"type": "array", "items": _TEXT, "maxItems": 20}
+
 # One name, one meaning, wherever it is a parameter.
 FIELDS: Mapping[str, Mapping[str, Any]] = {
+    # in paths
     "project": _REF,
     "group": _REF,
-    "name": _TEXT,
+    "package_id": _ID,
+    "package_file_id": _ID,
+    "package_protection_rule_id": _ID,
+    "user_id": _ID,
+    "token_id": _ID,
+    "target": _ID,
+    "namespace_id": {**_REF, "description": "A number; in paths a full path with every / written %2F, too."},
     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "filename": _TEXT,
+    # of lists
+    "page": {"type": "integer", "minimum": 1},
+    "per_page": {"type": "integer", "minimum": 1, "maximum": 100},
+    "cursor": _ID,
+    "order_by": {"type": "string", "description": "One of the keys shown, id among them."},
+    "sort": {"type": "string", "description": "asc or desc; for tokens created_asc, name_desc and the like."},
+    "search": _TEXT,
+    "query": _TEXT,
+    "owned": _FLAG,
+    "owned_only": _FLAG,
+    "membership": _FLAG,
+    "simple": _FLAG,
+    "all_available": _FLAG,
+    "top_level_only": _FLAG,
+    "include_subgroups": _FLAG,
+    "exclude_subgroups": _FLAG,
+    "include_versionless": _FLAG,
+    "min_access_level": _LEVELS,
+    "user_ids": {"type": "array", "items": {"type": "string", "pattern": "^[0-9]{1,9}$"}, "maxItems": 20},
+    "active": _FLAG,
+    "blocked": _FLAG,
+    "humans": _FLAG,
+    "without_project_bots": _FLAG,
+    "revoked": _FLAG,
+    "state": _choice("active", "inactive"),
+    "created_after": _MOMENT,
+    "created_before": _MOMENT,
+    "expires_after": _DATE,
+    "expires_before": _DATE,
+    "last_used_after": _MOMENT,
+    "last_used_before": _MOMENT,
+    "package_type": _choice("pypi"),
+    "package_name": _TEXT,
+    "package_version": _TEXT,
+    "status": _choice("default", "hidden", "processing", "error", "pending_destruction", "deprecated"),
     "format": _choice("application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.v1+html", "text/html"),
+    # of places and people
+    "name": _TEXT,
+    "path": _TEXT,
+    "description": {"type": "string"},
+    "visibility": _choice("private", "internal", "public"),
+    "parent_id": _ID,
+    "namespace": _REF,
+    "packages_enabled": _FLAG,
+    "package_registry_access_level": _choice("disabled", "private", "enabled", "public"),
+    "username": _TEXT,
+    "email": _TEXT,
+    "admin": _FLAG,
+    "access_level": _LEVELS,
+    # of tokens and jobs
+    "scopes": _WORDS,
+    "expires_at": {"type": "string", "description": "A date (expired from 00:00 UTC of that day) or an ISO 8601 time with its zone."},
+    "ref": _TEXT,
+    "sha": {"type": "string", "maxLength": 64},
+    "pipeline_id": _ID,
+    "job_id": _ID,
+    "enabled": _FLAG,
+    "target_project_id": _ID,
+    # of packages and the instance
+    "package_name_pattern": _TEXT,
+    "minimum_access_level_for_push": _choice("maintainer", "owner", "admin"),
+    "minimum_access_level_for_delete": _choice("owner", "admin"),
+    "pypi_package_requests_forwarding": _FLAG,
+    "package_registry_allow_anyone_to_pull_option": _FLAG,
+    "plan_name": _choice("default"),
+    "pypi_max_file_size": {"type": "integer", "minimum": 0},
+    # of the upload form
     "version": _TEXT,
     "content": {"type": "string", "format": "binary"},
     "requires_python": _TEXT,
@@ -44,32 +120,48 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
     "blake2_256_digest": {"type": "string"},
     "metadata_version": _TEXT,
     "summary": _TEXT,
-    "description": {"type": "string"},
     "description_content_type": _TEXT,
     "keywords": _TEXT,
     "author_email": _TEXT,
-    "page": _ID,
-    "per_page": {"type": "integer", "minimum": 1, "maximum": 100},
 }
 
 _PAGE = (200, 304)
 _FILE = (200, 206, 304, 416)
+_MADE, _GONE, _ACCEPTED = (201,), (204,), (202,)
+_PAGING = ("page", "per_page")
+_LISTED = ("search", "owned", "min_access_level", "visibility", "order_by", "sort", *_PAGING)
+_TOKENS = (
+    "state",
+    "revoked",
+    "search",
+    "created_after",
+    "created_before",
+    "expires_after",
+    "expires_before",
+    "last_used_after",
+    "last_used_before",
+    "sort",
+    *_PAGING,
+)
+_PROJECT, _GROUP = "/api/v4/projects/<segment:project>", "/api/v4/groups/<segment:group>"
+_SETTINGS = ("description", "visibility", "packages_enabled", "package_registry_access_level")
 
 OPERATIONS: Mapping[str, Operation] = {
     "GET /": Operation(),
     "GET /-/health": Operation(),
     "GET /-/liveness": Operation(),
     "GET /-/readiness": Operation(answers=(200, 503)),
+    # --- PyPI
     **{
-        f"GET /api/v4/{top}/packages/pypi/{rest}": Operation(answers=answers, query=query)
-        for top in ("projects/<segment:project>", "groups/<segment:group>/-")
+        f"GET {top}/packages/pypi/{rest}": Operation(answers=answers, query=query)
+        for top in (_PROJECT, f"{_GROUP}/-")
         for rest, answers, query in (
             ("simple", _PAGE, ("format",)),
             ("simple/<segment:name>", _PAGE, ("format",)),
             ("files/<segment:sha256>/<segment:filename>", _FILE, ()),
         )
     },
-    "POST /api/v4/projects/<segment:project>/packages/pypi": Operation(
+    f"POST {_PROJECT}/packages/pypi": Operation(
         answers=(201, 507),
         required=("content", "name", "version"),
         body=(
@@ -85,4 +177,115 @@ OPERATIONS: Mapping[str, Operation] = {
             "author_email",
         ),
     ),
+    # --- packages
+    f"GET {_PROJECT}/packages": Operation(
+        query=("package_name", "package_version", "package_type", "status", "include_versionless", "order_by", "sort", *_PAGING)
+    ),
+    f"GET {_GROUP}/packages": Operation(
+        query=("package_name", "package_version", "package_type", "status", "exclude_subgroups", "order_by", "sort", *_PAGING)
+    ),
+    f"GET {_PROJECT}/packages/<segment:package_id>": Operation(),
+    f"GET {_PROJECT}/packages/<segment:package_id>/package_files": Operation(query=("order_by", "sort", *_PAGING)),
+    f"GET {_PROJECT}/packages/<segment:package_id>/pipelines": Operation(query=("cursor", "per_page")),
+    f"DELETE {_PROJECT}/packages/<segment:package_id>": Operation(answers=(204, 412)),
+    f"DELETE {_PROJECT}/packages/<segment:package_id>/package_files/<segment:package_file_id>": Operation(answers=(204, 412)),
+    f"GET {_PROJECT}/packages/protection/rules": Operation(query=_PAGING),
+    f"POST {_PROJECT}/packages/protection/rules": Operation(
+        answers=(201, 422),
+        required=("package_name_pattern", "package_type"),
+        body=("minimum_access_level_for_push", "minimum_access_level_for_delete"),
+    ),
+    f"PATCH {_PROJECT}/packages/protection/rules/<segment:package_protection_rule_id>": Operation(
+        answers=(200, 422),
+        body=("package_name_pattern", "package_type", "minimum_access_level_for_push", "minimum_access_level_for_delete"),
+    ),
+    f"DELETE {_PROJECT}/packages/protection/rules/<segment:package_protection_rule_id>": Operation(answers=_GONE),
+    # --- the instance
+    "GET /api/v4/version": Operation(),
+    "GET /api/v4/metadata": Operation(),
+    "GET /api/v4/application/settings": Operation(),
+    "PUT /api/v4/application/settings": Operation(
+        body=("pypi_package_requests_forwarding", "package_registry_allow_anyone_to_pull_option")
+    ),
+    "GET /api/v4/application/plan_limits": Operation(query=("plan_name",)),
+    "PUT /api/v4/application/plan_limits": Operation(required=("plan_name",), body=("pypi_max_file_size",)),
+    # --- people
+    "GET /api/v4/user": Operation(),
+    "GET /api/v4/users": Operation(
+        query=("username", "search", "active", "blocked", "humans", "without_project_bots", "order_by", "sort", *_PAGING)
+    ),
+    "POST /api/v4/users": Operation(answers=(201, 409), required=("username", "email", "name"), body=("admin",)),
+    "GET /api/v4/users/<segment:user_id>": Operation(),
+    "PUT /api/v4/users/<segment:user_id>": Operation(answers=(200, 409), body=("name", "email", "admin")),
+    "DELETE /api/v4/users/<segment:user_id>": Operation(answers=_GONE),
+    "POST /api/v4/users/<segment:user_id>/block": Operation(answers=_MADE),
+    "POST /api/v4/users/<segment:user_id>/unblock": Operation(answers=_MADE),
+    # --- places
+    "GET /api/v4/groups": Operation(query=("all_available", "top_level_only", *_LISTED)),
+    "POST /api/v4/groups": Operation(answers=_MADE, required=("name", "path"), body=("parent_id", "visibility", "description")),
+    f"GET {_GROUP}": Operation(),
+    f"PUT {_GROUP}": Operation(body=("name", "path", "description", "visibility")),
+    f"DELETE {_GROUP}": Operation(answers=_ACCEPTED),
+    f"GET {_GROUP}/projects": Operation(query=("include_subgroups", "simple", *_LISTED)),
+    f"GET {_GROUP}/subgroups": Operation(query=("all_available", *_LISTED)),
+    f"GET {_GROUP}/descendant_groups": Operation(query=("all_available", *_LISTED)),
+    "GET /api/v4/projects": Operation(query=("membership", "simple", *_LISTED)),
+    "POST /api/v4/projects": Operation(answers=_MADE, body=("name", "path", "namespace_id", *_SETTINGS)),
+    "POST /api/v4/projects/user/<segment:user_id>": Operation(answers=_MADE, body=("name", "path", *_SETTINGS)),
+    f"GET {_PROJECT}": Operation(),
+    f"PUT {_PROJECT}": Operation(body=("name", "path", *_SETTINGS)),
+    f"DELETE {_PROJECT}": Operation(answers=_ACCEPTED),
+    f"PUT {_PROJECT}/transfer": Operation(required=("namespace",)),
+    "GET /api/v4/namespaces": Operation(query=("search", "owned_only", "top_level_only", *_PAGING)),
+    "GET /api/v4/namespaces/<segment:namespace_id>": Operation(),
+    # --- members, access tokens and deploy tokens, of projects and of groups
+    **{
+        f"{method} {top}/{rest}": operation
+        for top in (_PROJECT, _GROUP)
+        for method, rest, operation in (
+            ("GET", "members", Operation(query=("query", "user_ids", *_PAGING))),
+            ("GET", "members/all", Operation(query=("query", "user_ids", *_PAGING))),
+            ("GET", "members/all/<segment:user_id>", Operation()),
+            ("GET", "members/<segment:user_id>", Operation()),
+            ("POST", "members", Operation(answers=(201, 409), required=("access_level",), body=("user_id", "username", "expires_at"))),
+            ("PUT", "members/<segment:user_id>", Operation(required=("access_level",), body=("expires_at",))),
+            ("DELETE", "members/<segment:user_id>", Operation(answers=_GONE)),
+            ("GET", "access_tokens", Operation(query=_TOKENS)),
+            (
+                "POST",
+                "access_tokens",
+                Operation(answers=_MADE, required=("name", "scopes"), body=("expires_at", "access_level", "description")),
+            ),
+            ("GET", "access_tokens/<segment:token_id>", Operation()),
+            ("DELETE", "access_tokens/<segment:token_id>", Operation(answers=_GONE)),
+            ("POST", "access_tokens/<segment:token_id>/rotate", Operation(body=("expires_at",))),
+            ("POST", "access_tokens/self/rotate", Operation(body=("expires_at",))),
+            ("GET", "deploy_tokens", Operation(query=("active", *_PAGING))),
+            ("POST", "deploy_tokens", Operation(answers=_MADE, required=("name", "scopes"), body=("expires_at", "username"))),
+            ("GET", "deploy_tokens/<segment:token_id>", Operation()),
+            ("DELETE", "deploy_tokens/<segment:token_id>", Operation(answers=_GONE)),
+        )
+    },
+    "GET /api/v4/deploy_tokens": Operation(query=("active", *_PAGING)),
+    # --- tokens of people
+    "GET /api/v4/personal_access_tokens": Operation(query=("user_id", *_TOKENS)),
+    "GET /api/v4/personal_access_tokens/self": Operation(),
+    "DELETE /api/v4/personal_access_tokens/self": Operation(answers=_GONE),
+    "POST /api/v4/personal_access_tokens/self/rotate": Operation(body=("expires_at",)),
+    "GET /api/v4/personal_access_tokens/<segment:token_id>": Operation(),
+    "DELETE /api/v4/personal_access_tokens/<segment:token_id>": Operation(answers=_GONE),
+    "POST /api/v4/personal_access_tokens/<segment:token_id>/rotate": Operation(body=("expires_at",)),
+    "POST /api/v4/users/<segment:user_id>/personal_access_tokens": Operation(
+        answers=_MADE, required=("name", "scopes"), body=("expires_at", "description")
+    ),
+    "POST /api/v4/user/personal_access_tokens": Operation(answers=_MADE, required=("name", "scopes"), body=("expires_at", "description")),
+    # --- jobs
+    "GET /api/v4/job": Operation(),
+    f"POST {_PROJECT}/job_tokens": Operation(answers=_MADE, body=("user_id", "ref", "sha", "pipeline_id", "job_id", "expires_at")),
+    f"DELETE {_PROJECT}/job_tokens/<segment:token_id>": Operation(answers=_GONE),
+    f"GET {_PROJECT}/job_token_scope": Operation(),
+    f"PATCH {_PROJECT}/job_token_scope": Operation(answers=_GONE, required=("enabled",)),
+    f"GET {_PROJECT}/job_token_scope/allowlist": Operation(query=_PAGING),
+    f"POST {_PROJECT}/job_token_scope/allowlist": Operation(answers=(201, 409), required=("target_project_id",)),
+    f"DELETE {_PROJECT}/job_token_scope/allowlist/<segment:target>": Operation(answers=_GONE),
 }
