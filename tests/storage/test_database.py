@@ -26,10 +26,12 @@ from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
 from registry.domain.tokens import mint
 from registry.domain.versions import Version
-from registry.storage.catalog.accounts import SqlAccounts
 from registry.storage.catalog.database import HEAD, Database, Writing, _engine
 from registry.storage.catalog.packages import SqlPackages
+from registry.storage.catalog.places import SqlPlaces
 from registry.storage.catalog.tables import Instant, files, journal, metadata, packages, users
+from registry.storage.catalog.tokens import SqlTokens
+from registry.storage.catalog.users import SqlUsers
 from registry.storage.threads import InlineThreads
 from registry.testing import NOON, OPERATOR, done
 from tests.strategies import moments
@@ -43,7 +45,9 @@ class Process:
 
     database: Database
     packages: SqlPackages
-    accounts: SqlAccounts
+    users: SqlUsers
+    tokens: SqlTokens
+    places: SqlPlaces
     told: list[Change]
 
 
@@ -54,7 +58,14 @@ def process(path: Path) -> Process:
     database.open()
     told: list[Change] = []
     database.subscribe(told.extend)
-    return Process(database=database, packages=SqlPackages(database), accounts=SqlAccounts(database), told=told)
+    return Process(
+        database=database,
+        packages=SqlPackages(database),
+        users=SqlUsers(database),
+        tokens=SqlTokens(database),
+        places=SqlPlaces(database),
+        told=told,
+    )
 
 
 @pytest.fixture
@@ -67,8 +78,8 @@ def path(tmp_path: Path) -> Path:
 def one(path: Path) -> Iterator[Process]:
     """A catalog with user ann and her project 1."""
     made = process(path)
-    done(made.accounts.create_user("ann", "", OPERATOR))
-    done(made.accounts.create_project(ProjectPath.parse("ann/demo"), Visibility.PRIVATE, OPERATOR))
+    done(made.users.create_user("ann", "", OPERATOR))
+    done(made.places.create_project(ProjectPath.parse("ann/demo"), Visibility.PRIVATE, OPERATOR))
     done(made.database.poll())
     made.told.clear()
     yield made
@@ -113,7 +124,7 @@ def test_foreign_keys_are_enforced(one: Process) -> None:
 
 def test_the_catalog_is_ours_alone(one: Process, path: Path) -> None:
     """The database and its companions are readable by nobody else on the machine."""
-    done(one.accounts.create_user("bob", "", OPERATOR))
+    done(one.users.create_user("bob", "", OPERATOR))
     assert {file.stat().st_mode & 0o777 for file in path.parent.glob("catalog.sqlite*")} == {0o600}
 
 
@@ -165,7 +176,7 @@ def test_listeners_hear_after_the_commit(one: Process, path: Path) -> None:
     """Whoever is told of a change finds it made, in another process too."""
     other, seen = process(path), list[int]()
     one.database.subscribe(lambda changes: seen.append(count(other, users)))
-    done(one.accounts.create_user("bob", "", OPERATOR))
+    done(one.users.create_user("bob", "", OPERATOR))
     assert seen == [2]
     other.database.close()
 
@@ -223,8 +234,8 @@ def test_a_catalog_that_is_not_open_is_unavailable(path: Path) -> None:
         for attempt in (
             database.check(),
             database.poll(),
-            SqlAccounts(database).users(),
-            SqlAccounts(database).create_user("x", "", OPERATOR),
+            SqlUsers(database).users(),
+            SqlUsers(database).create_user("x", "", OPERATOR),
         ):
             with pytest.raises(Unavailable, match="catalog"):
                 done(attempt)
@@ -239,7 +250,7 @@ def test_a_catalog_that_is_not_open_is_unavailable(path: Path) -> None:
 def test_a_poll_tells_what_others_changed(one: Process, path: Path) -> None:
     """What another process commits is told at the next poll, in order, exactly as it was told there; and only once."""
     other = process(path)
-    done(other.accounts.create_user("bob", "", OPERATOR))
+    done(other.users.create_user("bob", "", OPERATOR))
     done(other.packages.add_file(1, new_file(), ACTOR))
     assert one.told == []
     done(one.database.poll())
@@ -323,7 +334,7 @@ def test_a_migrated_catalog_opens(path: Path) -> None:
     """A catalog that migrations built is opened as it is."""
     migrated(path)
     made = process(path)
-    assert done(made.accounts.users()) == []
+    assert done(made.users.users()) == []
     made.database.close()
 
 
@@ -344,7 +355,7 @@ def test_opening_again_keeps_everything(one: Process, path: Path) -> None:
     """A second start finds what the first one kept."""
     one.database.close()
     again = process(path)
-    assert [user.username for user in done(again.accounts.users())] == ["ann"]
+    assert [user.username for user in done(again.users.users())] == ["ann"]
     again.database.close()
 
 
@@ -359,8 +370,8 @@ def test_a_moment_without_a_zone_is_refused(one: Process) -> None:
         Instant().process_bind_param(datetime(2030, 1, 1), DIALECT)  # noqa: DTZ001 - that is the point
     naive = NewToken(name="x", digest="0" * 64, scopes=("api",), expires_at=datetime(2030, 1, 1))  # noqa: DTZ001 - that is the point
     with pytest.raises(StatementError, match="without a time zone"):
-        done(one.accounts.create_token("ann", naive, OPERATOR))
-    assert done(one.accounts.tokens(None)) == []
+        done(one.tokens.create_token("ann", naive, OPERATOR))
+    assert done(one.tokens.tokens(None)) == []
 
 
 @given(moments)
@@ -380,8 +391,8 @@ def test_no_secret_is_in_the_catalog(one: Process, path: Path) -> None:
     """Of a token only the digest is anywhere in the files of the catalog (hardening row 30)."""
     secret = mint()
     new = NewToken(name="ci", digest=secret.digest(), scopes=("api",), expires_at=None)
-    info = done(one.accounts.create_token("ann", new, OPERATOR))
-    done(one.accounts.revoke_token(info.id, OPERATOR))
+    info = done(one.tokens.create_token("ann", new, OPERATOR))
+    done(one.tokens.revoke_token(info.id, OPERATOR))
     kept = b"".join(file.read_bytes() for file in path.parent.glob("catalog.sqlite*"))
     assert secret.digest().encode() in kept
     for length in (12, len(secret.reveal())):
