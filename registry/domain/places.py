@@ -128,9 +128,9 @@ def check_top_level(path: str) -> None:
         raise Refused(problems={"path": (f"{path} is a reserved name",)})
 
 
-def check_full_path(path: str) -> None:
-    """Raises `Refused` for a path that is too deep or too long."""
-    if path.count("/") > _DEPTH or len(path) > _PATH_LIMIT:
+def check_full_path(path: str, *, groups: int = 0) -> None:
+    """Raises `Refused` for a path that is too long, or that lies in, or is itself, more than so many `groups`."""
+    if groups > _DEPTH or len(path) > _PATH_LIMIT:
         raise Refused(problems={"path": (f"is too long or too deep (maximum is {_PATH_LIMIT} characters and {_DEPTH} groups)",)})
 
 

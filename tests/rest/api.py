@@ -21,15 +21,15 @@ class Api:
     registry: MemoryRegistry
     token: str | None = None
 
-    def get(self, path: str, **query: object) -> Answer:
+    def get(self, path: str, /, **query: object) -> Answer:
         """GET."""
         return self._ask("GET", f"{path}?{urlencode(query, doseq=True)}" if query else path)
 
-    def post(self, path: str, **fields: object) -> Answer:
+    def post(self, path: str, /, **fields: object) -> Answer:
         """POST, in JSON."""
         return self._ask("POST", path, fields)
 
-    def put(self, path: str, **fields: object) -> Answer:
+    def put(self, path: str, /, **fields: object) -> Answer:
         """PUT, in JSON."""
         return self._ask("PUT", path, fields)
 
@@ -37,13 +37,13 @@ class Api:
         """DELETE."""
         return self._ask("DELETE", path)
 
-    def made(self, path: str, **fields: object) -> Any:
+    def made(self, path: str, /, **fields: object) -> Any:
         """What a POST that must work has made."""
         answer = self.post(path, **fields)
         assert answer.code == 201, answer
         return answer.json
 
-    def all(self, path: str, key: str = "id", **query: object) -> list[Any]:
+    def all(self, path: str, key: str = "id", /, **query: object) -> list[Any]:
         """One key of every row of a list, in its order."""
         answer = self.get(path, per_page=100, **query)
         assert answer.code == 200, answer

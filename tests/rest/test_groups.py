@@ -193,7 +193,7 @@ def test_paths_have_an_end(cast: Cast) -> None:
     refused = cast.root.post("/projects", name="x", path="e" * 255, namespace_id=small)
     assert (refused.code, list(refused.json["message"])) == (400, ["path"])
     tall = group(cast.root, "t", low)
-    cast.root.made("/projects", name="x", path="f" * 253, namespace_id=tall)
+    cast.root.made("/projects", name="x", path="f" * 254, namespace_id=tall)
     assert cast.root.put(f"/groups/{tall}", path="tt").code == 400
     assert cast.root.get(f"/groups/{tall}").json["path"] == "t"
 

@@ -66,7 +66,7 @@ def _create(writing: Writing, wishes: Wishes, parent: int | str | None, actor: A
     if above is not None:
         check_within(visibility, above.visibility)
     full_path = wishes.path if above is None else f"{above.full_path}/{wishes.path}"
-    check_full_path(full_path)
+    check_full_path(full_path, groups=1 if above is None else 1 + len(above.lineage))
     if is_taken(connection, full_path):
         raise Refused(problems={"path": (TAKEN,)})
     values = {
