@@ -19,13 +19,14 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from registry.domain.access import Visibility
+from registry.domain.access import Identity, Project, RegistryAccess, Standing, Visibility
 from registry.domain.errors import FileExists, NewerSchema, StorageFull, Unavailable
 from registry.domain.model import Actor, Change, Digests, File, NewFile, NewToken
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
 from registry.domain.tokens import mint
 from registry.domain.versions import Version
+from registry.storage.catalog.access import SqlAccess
 from registry.storage.catalog.database import HEAD, Database, Writing, _engine
 from registry.storage.catalog.packages import SqlPackages
 from registry.storage.catalog.places import SqlPlaces
@@ -278,12 +279,12 @@ def alembic_config() -> Config:
     return config
 
 
-def migrated(path: Path) -> None:
-    """Build a catalog by running every migration, as an upgrade would."""
+def migrated(path: Path, revision: str = "head") -> None:
+    """Build a catalog by running every migration up to `revision`, as an upgrade would."""
     engine, config = _engine(path), alembic_config()
     with engine.connect().execution_options(immediate=True) as connection, connection.begin():
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
     engine.dispose()
 
 
@@ -335,6 +336,48 @@ def test_a_migrated_catalog_opens(path: Path) -> None:
     migrated(path)
     made = process(path)
     assert done(made.users.users()) == []
+    made.database.close()
+
+
+def test_an_upgrade_keeps_what_was_there(path: Path) -> None:
+    """A catalog of the first release is upgraded when it is opened: its rows stay, and mean the same in the tables of today."""
+    migrated(path, "0001")
+    with sqlite3.connect(path) as connection:
+        connection.executescript("""
+            INSERT INTO users VALUES (7, 'Ann', 'ann', 'ann@example.com', 1, 0, 0);
+            INSERT INTO namespaces VALUES (9, 'user', 'Ann', 'ann', 'Ann', 'public', NULL, 7, 0);
+            INSERT INTO projects VALUES (3, 9, 'Ann/tools', 'ann/tools', 'tools', 'internal', 0, 0);
+        """)
+        connection.execute(
+            "INSERT INTO tokens (id, user_id, name, digest, scopes, created_at) VALUES (5, 7, 'ci', ?, '[\"api\"]', 0)", ["d" * 64]
+        )
+    connection.close()
+    made = process(path)
+    (ann,) = done(made.users.users())
+    assert (ann.id, ann.username, ann.name, ann.email, ann.admin, ann.blocked, ann.bot) == (
+        7,
+        "Ann",
+        "Ann",
+        "ann@example.com",
+        True,
+        False,
+        False,
+    )
+    (token,) = done(made.tokens.tokens(None))
+    assert (token.id, token.user_id, token.name, token.scopes, token.description, token.last_used_at) == (5, 7, "ci", ("api",), "", None)
+    project, standing = done(SqlAccess(made.database).enter("project", "ann/tools", Identity(user=ann)))
+    assert project == Project(
+        id=3,
+        path="Ann/tools",
+        name="tools",
+        visibility=Visibility.INTERNAL,
+        registry=RegistryAccess.DISABLED,
+        packages_enabled=False,
+        owner_id=7,
+        lineage=(9,),
+    )
+    assert standing == Standing()
+    done(made.places.create_project(ProjectPath.parse("ann/more"), Visibility.PRIVATE, OPERATOR))
     made.database.close()
 
 

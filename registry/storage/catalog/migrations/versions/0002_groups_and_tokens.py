@@ -132,7 +132,6 @@ def upgrade() -> None:
     with op.batch_alter_table("projects", schema=None) as batch_op:
         batch_op.add_column(sa.Column("description", sa.Text(), server_default="", nullable=False))
         batch_op.add_column(sa.Column("registry_access", sa.String(length=8), server_default="enabled", nullable=False))
-        batch_op.add_column(sa.Column("job_tokens_limited", sa.Boolean(), server_default=sa.text("1"), nullable=False))
         batch_op.add_column(sa.Column("creator_id", sa.BigInteger(), nullable=True))
         batch_op.create_index(batch_op.f("ix_projects_creator_id"), ["creator_id"], unique=False)
 
@@ -147,7 +146,11 @@ def upgrade() -> None:
 
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.add_column(sa.Column("name", sa.String(length=255), server_default="", nullable=False))
-        batch_op.add_column(sa.Column("bot", sa.Boolean(), server_default=sa.text("0"), nullable=False))
+
+    # Outside of the batches, which would copy these tables for a default that is an expression, and leave AUTOINCREMENT behind.
+    op.add_column("projects", sa.Column("job_tokens_limited", sa.Boolean(), server_default=sa.text("1"), nullable=False))
+    op.add_column("users", sa.Column("bot", sa.Boolean(), server_default=sa.text("0"), nullable=False))
 
     op.execute("UPDATE namespaces SET traversal = CAST(id AS VARCHAR)")
     op.execute("UPDATE users SET name = username")
+    op.execute("UPDATE projects SET registry_access = 'disabled' WHERE NOT packages_enabled")
