@@ -2,13 +2,14 @@
 
 import hmac
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import BinaryIO
 
 from attrs import define
 from twisted.internet.defer import Deferred
 
 from registry.domain.access import Project
-from registry.domain.errors import DigestMismatch, EmptyFile, FileExists
+from registry.domain.errors import DigestMismatch, EmptyFile, FileExists, RegistryError
 from registry.domain.inventory import origin_of
 from registry.domain.metadata import CoreMetadata, read_core_metadata, valid_requires_python
 from registry.domain.model import Actor, Digests, File, NewFile
@@ -60,7 +61,13 @@ class Publisher:
             metadata = await staged.inspect(look)
             # First the bytes, then the row: a crash in between leaves an orphan for the sweep, never a row without bytes.
             await staged.keep()
-            return await self.packages.add_file(project.id, _new_file(upload, digests, metadata, origin_of(admission.identity)), actor)
+            new = _new_file(upload, digests, metadata, origin_of(admission.identity))
+            try:
+                return await self.packages.add_file(project.id, new, actor)
+            except RegistryError:
+                staged.discard()
+                await self._release(digests.sha256)
+                raise
         except FileExists as error:
             if error.identical and self.accept_identical:
                 found = await self.packages.file((project.id,), digests.sha256, upload.file.text)
@@ -74,6 +81,11 @@ class Publisher:
             if self._settled is not None and not self._underway:
                 settled, self._settled = self._settled, None
                 settled.callback(None)
+
+    async def _release(self, sha256: str) -> None:
+        # Another was faster, or the catalog failed. Where it cannot even be asked, the sweep will find what no row names.
+        with suppress(RegistryError):
+            await self.blobs.release([sha256], self.packages.named)
 
     async def _not_published(self, project: Project, upload: Upload, digests: Digests) -> None:
         # Only so that a duplicate is told before its archive is read; the catalog decides between two at once.

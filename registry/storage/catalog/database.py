@@ -4,11 +4,12 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import Factory, define, field, frozen
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, func, insert, inspect, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 from zope.interface import implementer
@@ -66,6 +67,7 @@ class Database:
     _inode: int = 0  # of the file that was opened: a catalog that was moved away is not ready, though SQLite would go on writing to it
     _listeners: list[Listener] = Factory(list)
     _seen: int = field(default=0)  # the last serial read back by `poll`
+    _told: set[int] = Factory(set)  # serials after that which are our own, and told already
 
     def open(self) -> None:
         """Create or migrate the schema and accept work. Blocking. Raises `NewerSchema`."""
@@ -103,6 +105,7 @@ class Database:
         """
         outcome: tuple[T, tuple[Change, ...]] = await self._writer.run(self._do_write, work)
         result, changes = outcome
+        self._told.update(change.serial for change in changes)
         self._tell(changes)
         return result
 
@@ -115,7 +118,8 @@ class Database:
         changes = await self.read(self._do_poll)
         if changes:
             self._seen = changes[-1].serial
-            self._tell(tuple(changes))
+            told, self._told = self._told, {serial for serial in self._told if serial > self._seen}
+            self._tell(tuple(change for change in changes if change.serial not in told))
 
     async def check(self) -> None:
         """Return if the catalog answers and is still the file it was. Raises `Unavailable`."""
@@ -165,9 +169,15 @@ class Database:
         self._do_read(latest)
 
 
+@cache
+def _insert_into(table: Table) -> Insert:
+    # Made once, so that SQLAlchemy compiles it once and knows it again by its identity.
+    return insert(table)
+
+
 def insert_row(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
     """Insert one row and return the number it was given."""
-    key = connection.execute(insert(table).values(values)).inserted_primary_key
+    key = connection.execute(_insert_into(table), dict(values)).inserted_primary_key
     assert key is not None, "the table numbers its rows"
     return int(key[0])
 

@@ -4,23 +4,39 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, Exists, Select, insert, select
+from sqlalchemy import Connection, Exists, Select, bindparam, insert, select
 from zope.interface import implementer
 
-from registry.domain.errors import FileExists
+from registry.domain.errors import FileExists, Unauthenticated, UnknownProject
 from registry.domain.model import Actor, File, NewFile, Page
 from registry.domain.names import Name
 from registry.domain.protection import ProtectionRule
 from registry.interfaces import IPackages
 from registry.storage.catalog.database import Database, Writing, insert_row
 from registry.storage.catalog.protection import rules_of
-from registry.storage.catalog.tables import blobs, files, packages
+from registry.storage.catalog.tables import blobs, files, packages, projects, users
 
 _BATCH = 1000
 _FILE = select(
     files.c.id, files.c.filename, packages.c.version, files.c.sha256, blobs.c.size, files.c.requires_python, files.c.uploaded_at
 ).select_from(files.join(packages).join(blobs))
-_PAGE = _FILE.add_columns(packages.c.display_name).order_by(files.c.id)
+# Made once each, so that SQLAlchemy compiles them once and knows them again by their identity.
+_PAGE = (
+    _FILE.add_columns(packages.c.display_name)
+    .where(packages.c.project_id.in_(bindparam("projects", expanding=True)), packages.c.name == bindparam("name"))
+    .order_by(files.c.id)
+)
+_FOUND = _FILE.where(
+    files.c.sha256 == bindparam("sha256"),
+    files.c.filename == bindparam("filename"),
+    packages.c.project_id.in_(bindparam("projects", expanding=True)),
+).order_by(files.c.id)
+_SAME_PACKAGE = select(packages.c.id, packages.c.version).where(
+    packages.c.project_id == bindparam("project"), packages.c.name == bindparam("name"), packages.c.version_key == bindparam("version")
+)
+_SAME_FILE = select(files.c.sha256).where(files.c.package_id == bindparam("package"), files.c.filename == bindparam("filename"))
+_NEW_BLOB = insert(blobs)
+_SAME_BLOB = select(blobs.c.size).where(blobs.c.sha256 == bindparam("sha256"))
 
 
 @implementer(IPackages)
@@ -32,8 +48,8 @@ class SqlPackages:
 
     async def page(self, project_ids: Sequence[int], name: Name) -> Page | None:
         """IPackages."""
-        query = _PAGE.where(packages.c.project_id.in_(project_ids), packages.c.name == name.normalized)
-        rows = await self._rows(query)
+        given = {"projects": list(project_ids), "name": name.normalized}
+        rows = await self._database.read(lambda connection: connection.execute(_PAGE, given).all())
         if not rows:
             return None
         # Several projects may hold files of one name: the first published stands for all.
@@ -47,10 +63,8 @@ class SqlPackages:
 
     async def file(self, project_ids: Sequence[int], sha256: str, filename: str) -> File | None:
         """IPackages."""
-        query = _FILE.where(files.c.sha256 == sha256, files.c.filename == filename, packages.c.project_id.in_(project_ids)).order_by(
-            files.c.id
-        )
-        row = await self._database.read(lambda connection: connection.execute(query).first())
+        given = {"projects": list(project_ids), "sha256": sha256, "filename": filename}
+        row = await self._database.read(lambda connection: connection.execute(_FOUND, given).first())
         return None if row is None else _file(row)
 
     async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
@@ -111,10 +125,9 @@ def _file(row: Any) -> File:
 
 def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> File:
     connection = writing.connection
+    _check_still_there(connection, project_id, actor)
     package_id, version = _package(writing, project_id, new, actor)
-    taken = connection.execute(
-        select(files.c.sha256).where(files.c.package_id == package_id, files.c.filename == new.filename)
-    ).scalar_one_or_none()
+    taken = connection.execute(_SAME_FILE, {"package": package_id, "filename": new.filename}).scalar_one_or_none()
     if taken is not None:
         raise FileExists(filename=new.filename, identical=taken == new.digests.sha256)
     _blob(connection, writing, new)
@@ -156,9 +169,17 @@ def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> File:
     )
 
 
+def _check_still_there(connection: Connection, project_id: int, actor: Actor) -> None:
+    """Raises when the project or the publisher was removed since he was let in: an upload takes its time."""
+    if connection.execute(select(projects.c.id).where(projects.c.id == project_id)).first() is None:
+        raise UnknownProject
+    if actor.user_id is not None and connection.execute(select(users.c.id).where(users.c.id == actor.user_id)).first() is None:
+        raise Unauthenticated
+
+
 def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> tuple[int, str]:
-    same = (packages.c.project_id == project_id, packages.c.name == new.name.normalized, packages.c.version_key == new.version.key)
-    row = writing.connection.execute(select(packages.c.id, packages.c.version).where(*same)).one_or_none()
+    same = {"project": project_id, "name": new.name.normalized, "version": new.version.key}
+    row = writing.connection.execute(_SAME_PACKAGE, same).one_or_none()
     if row is not None:
         return row.id, row.version
     made = insert_row(
@@ -178,6 +199,6 @@ def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> t
 
 
 def _blob(connection: Connection, writing: Writing, new: NewFile) -> None:
-    known = select(blobs.c.size).where(blobs.c.sha256 == new.digests.sha256)
-    if connection.execute(known).scalar_one_or_none() is None:
-        connection.execute(insert(blobs).values(sha256=new.digests.sha256, size=new.digests.size, created_at=writing.at))
+    digests = new.digests
+    if connection.execute(_SAME_BLOB, {"sha256": digests.sha256}).scalar_one_or_none() is None:
+        connection.execute(_NEW_BLOB, {"sha256": digests.sha256, "size": digests.size, "created_at": writing.at})
