@@ -161,7 +161,7 @@ RULES: Mapping[Permission, Rule] = {
     Permission.READ_USER: Rule(scopes=(*_READ, Scope.READ_USER)),
     Permission.SIGNED_IN: Rule(scopes=_READ),
     Permission.ACT: Rule(scopes=_WRITE),
-    Permission.READ_JOB: Rule(scopes=(), job=True),
+    Permission.READ_JOB: Rule(scopes=None, job=True),  # of users none: `demand_signed_in`
     Permission.ADMINISTER: Rule(scopes=_WRITE, admin=True),
     Permission.READ_INSTANCE: Rule(scopes=_READ, admin=True),
 }
