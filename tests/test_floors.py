@@ -25,14 +25,15 @@ ROOMS: dict[str, frozenset[str]] = {
     "web": frozenset({"domain", "interfaces", "workflows"}),
     # The welcome tells what the founding made, by its constant.
     "welcome": frozenset({"workflows"}),
-    # A command works on the data directory itself, so it builds a store as the server does (assembly), with threads that run inline
-    # (storage), from the configuration.
-    "cli": frozenset({"domain", "interfaces", "workflows", "storage", "config", "assembly"}),
-    # Floor 5
-    "assembly": frozenset({"domain", "interfaces", "storage", "upstream", "workflows", "web", "config", "welcome"}),
+    # A command works on the data directory itself, so it builds a store as the server does (composition), with threads that run inline
+    # (storage), from the configuration; serving is the assembly's.
+    "cli": frozenset({"domain", "interfaces", "workflows", "storage", "config", "composition", "assembly"}),
+    # Floor 5: what a registry is made of, and what gives it a life.
+    "composition": frozenset({"domain", "interfaces", "storage", "upstream", "workflows", "web", "config"}),
+    "assembly": frozenset({"domain", "interfaces", "storage", "workflows", "web", "config", "welcome", "composition"}),
     "tap": frozenset({"assembly", "config"}),
     # Fakes and ready-made registries for tests, ours and those of who embeds us: it may use anything but the shell.
-    "testing": frozenset({"domain", "interfaces", "storage", "upstream", "workflows", "web", "config", "welcome", "assembly"}),
+    "testing": frozenset({"domain", "interfaces", "storage", "workflows", "web", "config", "composition"}),
     # `python -m registry`
     "__main__": frozenset({"cli"}),
     # The front door: the names an embedding program imports.
@@ -63,10 +64,12 @@ FORBIDDEN: dict[str, frozenset[str]] = {
     "config": frozenset({"twisted", "zope", *_HTTP, *_SQL}),
     "interfaces": frozenset({"twisted.web", "threading", "time", *_HTTP, *_SQL}),
     "storage": frozenset({"twisted.web", *_HTTP}),
+    "upstream": frozenset({"twisted.internet.reactor", "threading", "time", *_SQL}),
     # Workflows wait (Deferred) but do not speak HTTP or SQL, open nothing, start no thread and ask no clock.
     "workflows": frozenset({"twisted.web", "twisted.internet.reactor", *_IO, *_HTTP, *_SQL}),
     "web": frozenset({"twisted.internet.reactor", "threading", "time", *_SQL}),
     "cli": frozenset({"twisted.web", *_HTTP, *_SQL}),
+    "composition": frozenset({"twisted.internet.reactor", *_SQL}),
     "assembly": frozenset({"twisted.internet.reactor", *_SQL}),
 }
 # The clock, by its other names; and files, without an import.
@@ -213,15 +216,26 @@ def test_the_folder_of_plugins_is_no_package() -> None:
         ("registry.storage.threads", "from twisted.web.http import Request"),
         ("registry.storage.threads", "from twisted import web"),
         ("registry.workflows.publish", "from registry.storage.blobs.directory import DirectoryBlobs"),
-        ("registry.workflows.publish", "from registry.web.pypi import ProjectPyPI"),
+        ("registry.workflows.publish", "from registry.web.pypi import PyPI"),
         ("registry.workflows.publish", "from registry.config import Config"),
         ("registry.workflows.publish", "from twisted.internet import reactor"),
         ("registry.workflows.publish", "import sqlite3"),
         ("registry.web.pypi", "from registry.storage.blobs.directory import DirectoryBlobs"),
         ("registry.web.pypi", "from registry.cli.main import main"),
         ("registry.web.pypi", "from registry.assembly import assemble"),
+        ("registry.web.pypi", "from registry.composition import Store"),
         ("registry.web.pypi", "from registry.testing import MemoryBlobs"),
-        ("registry.cli.main", "from registry.web.pypi import ProjectPyPI"),
+        ("registry.web.rest.groups", "from registry.storage.catalog.groups import SqlGroups"),
+        ("registry.web.rest.groups", "from registry.upstream.gitlab import GitLabJobs"),
+        ("registry.web.rest.groups", "import sqlalchemy"),
+        ("registry.upstream.gitlab", "from registry.storage.threads import InlineThreads"),
+        ("registry.upstream.gitlab", "from registry.config import Config"),
+        ("registry.upstream.gitlab", "import sqlalchemy"),
+        ("registry.composition", "from registry.assembly import assemble"),
+        ("registry.composition", "from registry.cli.main import main"),
+        ("registry.composition", "from registry.testing import MemoryBlobs"),
+        ("registry.testing.packages", "from registry.cli.main import main"),
+        ("registry.cli.main", "from registry.web.pypi import PyPI"),
         ("registry.cli.main", "from registry.tap import makeService"),
         ("registry.assembly", "from registry.cli.main import main"),
         ("registry.assembly", "from registry.tap import makeService"),
@@ -245,7 +259,10 @@ def test_the_checker_sees_a_planted_violation(module: str, source: str) -> None:
         ("registry.storage.blobs.disk", "import os\nfrom registry.interfaces import IBlobs\nfrom ..threads import InlineThreads"),
         ("registry.workflows.publish", "from twisted.internet.defer import Deferred\nfrom registry import domain"),
         ("registry.web.pypi", "from registry.workflows.library import Library\nfrom twisted.web.http import Request"),
-        ("registry.cli.store", "from registry.assembly import Store\nfrom registry.storage.threads import InlineThreads"),
+        ("registry.cli.store", "from registry.composition import Store\nfrom registry.storage.threads import InlineThreads"),
+        ("registry.web.rest.groups", "from registry.web.routes import Call\nfrom . import answers"),
+        ("registry.composition", "from registry.upstream.gitlab import GitLabJobs\nfrom registry.web.rest.groups import Groups"),
+        ("registry.testing.registry", "from registry.composition import compose\nfrom registry.testing.wire import Wire"),
         ("registry.__init__", "from registry.assembly import assemble"),
         ("registry.domain.names", "import timeit_like, iobase, osprey, registry_of_others"),
     ],

@@ -20,7 +20,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from registry.domain.access import Identity, Project, RegistryAccess, Standing, Visibility
-from registry.domain.errors import FileExists, NewerSchema, StorageFull, Unavailable
+from registry.domain.errors import FileExists, NewerSchema, StorageFull, Unavailable, UnknownProject
 from registry.domain.model import Actor, Change, Digests, File, NewFile, NewToken
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
@@ -117,10 +117,22 @@ def test_sqlite_is_set_up_on_every_connection(one: Process, pragma: str, value: 
 
 
 def test_foreign_keys_are_enforced(one: Process) -> None:
-    """A file cannot be recorded in a project that does not exist, and the attempt leaves nothing."""
+    """A row cannot name what does not exist, and the attempt leaves nothing."""
+
+    def work(writing: Writing) -> None:
+        values = {"project_id": 99, "name": "x", "display_name": "x", "version_key": "1", "version": "1", "created_at": NOON}
+        writing.connection.execute(insert(packages).values(values))
+
     with pytest.raises(IntegrityError):
+        done(one.database.write(work))
+    assert count(one, packages) == 0
+
+
+def test_a_project_that_is_gone_takes_no_file(one: Process) -> None:
+    """A file cannot be recorded in a project that was removed while it arrived, and the attempt leaves nothing."""
+    with pytest.raises(UnknownProject):
         done(one.packages.add_file(99, new_file(), ACTOR))
-    assert (count(one, files), count(one, packages)) == (0, 0)
+    assert (count(one, files), count(one, packages), one.told) == (0, 0, [])
 
 
 def test_the_catalog_is_ours_alone(one: Process, path: Path) -> None:
