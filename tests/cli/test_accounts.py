@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from registry.domain.tokens import PERSONAL_SCOPES, Scope
 from tests.cli.conftest import Registry
 
 # --- users ---
@@ -133,7 +134,7 @@ def test_a_token_for_nobody_is_refused(registry: Registry) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--name", "x", "--scope", "write_everything"), "use api, read_api, read_package_registry, write_package_registry"),
+        (("--name", "x", "--scope", "write_everything"), "Scope 'write_everything' is invalid"),
         (("--name", "x", "--scope", "API"), "Scope 'API' is invalid"),
         (("--name", "x"), "Missing option '--scope'"),
         (("--scope", "api"), "Missing option '--name'"),
@@ -150,6 +151,14 @@ def test_a_token_that_cannot_be_is_wrong_usage(registry: Registry, words: tuple[
     assert told in said.err
     assert said.out == ""
     assert len(registry("token", "list", "--json").data) == 1
+
+
+def test_an_unknown_scope_is_answered_with_the_known_ones(registry: Registry) -> None:
+    """Whoever misspells a scope is told every one there is."""
+    said = registry("token", "create", "--user", "root", "--name", "x", "--scope", "write_everything", status=2)
+    told = said.err.partition("use at least one of ")[2].strip().split(", ")
+    assert set(told) == PERSONAL_SCOPES
+    assert {scope.value for scope in Scope} <= set(told)
 
 
 def test_an_expiry_is_a_day_that_has_not_begun(registry: Registry) -> None:

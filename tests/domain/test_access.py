@@ -295,7 +295,7 @@ def _outcome(permission: Permission, caller: str, place: Place) -> str:
     return "ok"
 
 
-@pytest.mark.parametrize(("permission", "caller", "cells"), _cells(PROJECTS))
+@pytest.mark.parametrize(("permission", "caller", "cells"), list(_cells(PROJECTS)))
 def test_the_matrix_of_projects(permission: Permission, caller: str, cells: list[str]) -> None:
     """Every caller gets exactly what the table says in a project of every visibility and registry setting (hardening rows 25, 26)."""
     places = [
@@ -310,7 +310,7 @@ def test_the_matrix_of_projects(permission: Permission, caller: str, cells: list
         assert "ok" not in [_outcome(permission, caller, place) for place in off]
 
 
-@pytest.mark.parametrize(("permission", "caller", "cells"), _cells(GROUPS))
+@pytest.mark.parametrize(("permission", "caller", "cells"), list(_cells(GROUPS)))
 def test_the_matrix_of_groups(permission: Permission, caller: str, cells: list[str]) -> None:
     """Every caller gets exactly what the table says in a group of every visibility (hardening row 25)."""
     places = [Group(id=2, path="g/h", name="h", visibility=visibility, lineage=(1, 2)) for visibility in Visibility]

@@ -17,7 +17,7 @@ from registry.domain.simple import API_VERSION, Links, render_index, render_page
 from registry.domain.versions import Version
 from tests.strategies import names, pages, texts
 
-LINKS = Links(base="https://registry.test:8443/packages", project_id=42)
+LINKS = Links(base="https://registry.test:8443/packages", scope="projects/42")
 HTMLS = [Representation.HTML, Representation.V1_HTML]
 MARKUP = "<script>'\"&amp;</a><h1>"
 
@@ -192,9 +192,18 @@ def test_markup_in_a_title_is_text(representation: Representation) -> None:
 
 def test_markup_in_an_address_is_text() -> None:
     """A base address with an ampersand or a quote cannot leave its attribute (hardening row 4)."""
-    links = Links(base="https://registry.test/a&amp;b'\"><x", project_id=1)
+    links = Links(base="https://registry.test/a&amp;b'\"><x", scope="projects/1")
     tags = Tags.of(render_page(page_of(FILE), links, Representation.HTML))
     assert dict(tags)["a"]["href"] == links.file(FILE)
+
+
+@pytest.mark.parametrize("representation", [*HTMLS, Representation.V1_JSON])
+def test_links_stay_in_their_scope(representation: Representation) -> None:
+    """A group's page leads to the group's own download route, so that what its reader may do is decided there again."""
+    links = Links(base="https://registry.test", scope="groups/7/-")
+    rendered = render_page(page_of(FILE), links, representation)
+    assert f"https://registry.test/api/v4/groups/7/-/packages/pypi/files/{FILE.sha256}/{FILE.filename}".encode() in rendered
+    assert b"/projects/" not in rendered
 
 
 def test_markup_in_an_index_is_text() -> None:
