@@ -111,10 +111,12 @@ def _responses(route: Route, operation: Operation) -> dict[str, Any]:
 def _permission(permission: Permission) -> str:
     if permission is Permission.OPEN:
         return "Open to everybody."
+    if permission is Permission.READ_JOB:
+        return "CI job tokens only."
     scopes = RULES[permission].scopes
     if scopes is None:
         return "Any valid token."
-    return f"Permission {permission.value}; scopes {', '.join(scope.value for scope in scopes) or 'none: CI job tokens only'}."
+    return f"Permission {permission.value}; scopes {', '.join(scope.value for scope in scopes)}."
 
 
 def _query_name(name: str) -> str:

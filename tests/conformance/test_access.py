@@ -74,7 +74,8 @@ def test_a_group_is_found_by_number_and_path(world: MemoryRegistry) -> None:
 
 def test_a_users_own_namespace_is_no_group(world: MemoryRegistry) -> None:
     """Neither its name nor its number finds the namespace that a user's own projects lie in."""
-    for ref in ("root", "ann", *project(world, "root/packages").lineage):
+    refs: list[int | str] = ["root", "ann", *project(world, "root/packages").lineage]
+    for ref in refs:
         assert done(access(world).enter("group", ref, Identity(user=user(world, "root")))) == (None, Standing())
 
 
@@ -204,10 +205,11 @@ def test_a_deploy_token_is_its_places(world: MemoryRegistry, path: str) -> None:
         assert deploy is not None
         assert (found.kind, found.revoked, found.identity.user, found.identity.anonymous) == ("deploy", False, None, False)
         assert (deploy.project_id, deploy.group_id) == ((None, world.place(path).id) if path == "team" else (world.place(path).id, None))
-        assert (deploy.name, deploy.scopes) == ("test", {"read_package_registry", "read_repository"})
+        assert (deploy.name, deploy.scopes) == ("test", frozenset({"read_package_registry", "read_repository"}))
         assert found.identity.expires_at == NOON + HOUR
         world.clock.advance(3600)
-    done(world.store.deploy_tokens.revoke_deploy_token(deploy.id, OPERATOR))
+        number = deploy.id
+    done(world.store.deploy_tokens.revoke_deploy_token(number, OPERATOR))
     assert stored(world, secret).revoked is True
 
 

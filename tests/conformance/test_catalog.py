@@ -118,7 +118,7 @@ def test_an_empty_catalog_is_founded_once(empty: Catalog) -> None:
     stored = empty.stored(token)
     assert stored.identity.token is not None
     assert (stored.kind, stored.revoked) == ("personal", False)
-    assert (stored.identity.user, stored.identity.token.scopes) == (root, {"api"})
+    assert (stored.identity.user, stored.identity.token.scopes) == (root, frozenset({"api"}))
     assert empty.names() == ["user.create", "token.create", "project.create"]
 
 

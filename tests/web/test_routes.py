@@ -191,8 +191,8 @@ def path_of(route: Route, project: int = 1) -> str:
 def test_every_error_has_its_answer() -> None:
     """Each error a caller can meet over HTTP stands in the table; those that only an operator meets do not."""
     known = {error for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, RegistryError)} - {RegistryError}
-    operators_only = {errors.DataDirInUse, errors.NewerSchema}
-    made_of_their_fields = {errors.Refused}
+    operators_only: set[type[RegistryError]] = {errors.DataDirInUse, errors.NewerSchema}
+    made_of_their_fields: set[type[RegistryError]] = {errors.Refused}
     assert known - set(web_errors._TABLE) == operators_only | made_of_their_fields
 
 
