@@ -16,7 +16,7 @@ def ask(registry: MemoryRegistry, method: str, path: str, token: str | None = No
     return registry.ask(method, f"/api/v4{path}", sent, data, token=token)
 
 
-def told(registry: MemoryRegistry, method: str, path: str, token: str | None = None, body: Any = None, status: int = 200) -> Any:
+def told(registry: MemoryRegistry, method: str, path: str, token: str | None = None, body: Any = None, *, status: int = 200) -> Any:
     """What such a request comes to, its status being `status`."""
     answer = ask(registry, method, path, token, body)
     assert answer.code == status, (answer.code, answer.text)

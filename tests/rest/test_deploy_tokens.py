@@ -25,7 +25,7 @@ class Team:
     def make(self, path: str, who: str | None = None, **asked: object) -> dict[str, object]:
         """A new deploy token."""
         body = {"name": "d", "scopes": ["read_package_registry"], **asked}
-        made: dict[str, object] = told(self.registry, "POST", f"{path}/deploy_tokens", who or self.owner, body, 201)
+        made: dict[str, object] = told(self.registry, "POST", f"{path}/deploy_tokens", who or self.owner, body, status=201)
         return made
 
     def read(self, project: str, headers: Mapping[str, str]) -> int:

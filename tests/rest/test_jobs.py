@@ -27,7 +27,7 @@ class Team:
 
     def mint(self, who: str = "maintainer", project: str = APP, **asked: object) -> dict[str, object]:
         """A new job token."""
-        made: dict[str, object] = told(self.registry, "POST", f"/projects/{project}/job_tokens", self.tokens[who], asked, 201)
+        made: dict[str, object] = told(self.registry, "POST", f"/projects/{project}/job_tokens", self.tokens[who], asked, status=201)
         return made
 
     def read(self, project: str, secret: object, username: str = "gitlab-ci-token") -> int:
@@ -192,9 +192,9 @@ def test_the_allowlist_belongs_to_the_project_that_is_used(team: Team) -> None:
     """Jobs of app reach lib once lib lists app, not the other way round, and no longer once it does not, on the next request (row 25)."""
     registry, token = team.registry, team.tokens["maintainer"]
     made, allowlist = team.mint(), "job_token_scope/allowlist"
-    told(registry, "POST", f"/projects/{APP}/{allowlist}", token, {"target_project_id": team.projects["lib"]}, 201)
+    told(registry, "POST", f"/projects/{APP}/{allowlist}", token, {"target_project_id": team.projects["lib"]}, status=201)
     assert team.read(LIB, made["token"]) == 404
-    added = told(registry, "POST", f"/projects/{LIB}/{allowlist}", token, {"target_project_id": team.projects["app"]}, 201)
+    added = told(registry, "POST", f"/projects/{LIB}/{allowlist}", token, {"target_project_id": team.projects["app"]}, status=201)
     assert added == {"source_project_id": team.projects["lib"], "target_project_id": team.projects["app"]}
     assert team.read(LIB, made["token"]) == 200
     (listed,) = told(registry, "GET", f"/projects/{LIB}/{allowlist}", token)
@@ -209,10 +209,10 @@ def test_an_allowlist_can_be_left_unenforced(team: Team) -> None:
     registry, token, scope = team.registry, team.tokens["maintainer"], f"/projects/{LIB}/job_token_scope"
     made, stranger = team.mint(), team.mint(user_id=team.ids["stranger"])
     assert told(registry, "GET", scope, token) == {"inbound_enabled": True, "outbound_enabled": False}
-    told(registry, "PATCH", scope, token, {"enabled": False}, 204)
+    told(registry, "PATCH", scope, token, {"enabled": False}, status=204)
     assert told(registry, "GET", scope, token)["inbound_enabled"] is False
     assert (team.read(LIB, made["token"]), team.read(LIB, stranger["token"])) == (200, 404)
-    told(registry, "PATCH", scope, token, {"enabled": True}, 204)
+    told(registry, "PATCH", scope, token, {"enabled": True}, status=204)
     assert team.read(LIB, made["token"]) == 404
     for body in ({}, {"enabled": "perhaps"}, {"enabled": None}):
         assert ask(registry, "PATCH", scope, token, body).code == 400
@@ -224,7 +224,7 @@ def test_bad_requests_to_the_allowlist(team: Team) -> None:
     hidden = registry.project("stranger/secret").id
     answers = [ask(registry, "POST", path, token, {"target_project_id": number}) for number in (hidden, 4711)]
     assert [(one.code, one.json) for one in answers] == [(404, {"message": "404 Project Not Found"})] * 2
-    told(registry, "POST", path, token, {"target_project_id": team.projects["app"]}, 201)
+    told(registry, "POST", path, token, {"target_project_id": team.projects["app"]}, status=201)
     for again in (team.projects["app"], team.projects["lib"]):
         got = ask(registry, "POST", path, token, {"target_project_id": again})
         assert (got.code, got.json) == (400, {"message": {"target_project": ["is already in the job token scope"]}})
@@ -237,7 +237,7 @@ def test_of_a_listed_project_that_the_reader_may_not_see_only_the_number_is_told
     """An allowlist hides no entry and leaks no name (row 31)."""
     hidden = team.registry.project("stranger/secret").id
     path = f"/projects/{LIB}/job_token_scope/allowlist"
-    told(team.registry, "POST", path, team.tokens["root"], {"target_project_id": hidden}, 201)
+    told(team.registry, "POST", path, team.tokens["root"], {"target_project_id": hidden}, status=201)
     assert told(team.registry, "GET", path, team.tokens["maintainer"]) == [{"id": hidden}]
 
 
@@ -248,10 +248,10 @@ def test_every_change_is_in_the_journal_without_its_secret(team: Team) -> None:
     registry.store.database.subscribe(heard.extend)
     made = team.mint()
     told(registry, "DELETE", f"/projects/{APP}/job_tokens/{made['id']}", token, status=204)
-    told(registry, "POST", f"/projects/{APP}/job_token_scope/allowlist", token, {"target_project_id": team.projects["lib"]}, 201)
+    told(registry, "POST", f"/projects/{APP}/job_token_scope/allowlist", token, {"target_project_id": team.projects["lib"]}, status=201)
     told(registry, "DELETE", f"/projects/{APP}/job_token_scope/allowlist/{team.projects['lib']}", token, status=204)
-    told(registry, "PATCH", f"/projects/{APP}/job_token_scope", token, {"enabled": False}, 204)
-    told(registry, "PATCH", f"/projects/{APP}/job_token_scope", token, {"enabled": False}, 204)
+    told(registry, "PATCH", f"/projects/{APP}/job_token_scope", token, {"enabled": False}, status=204)
+    told(registry, "PATCH", f"/projects/{APP}/job_token_scope", token, {"enabled": False}, status=204)
     expected = ["job_token.create", "job_token.revoke", "allowlist.add", "allowlist.remove", "allowlist.ignore"]
     assert [one.action for one in heard] == expected  # type: ignore[attr-defined]
     assert {(one.actor.username, one.project_id) for one in heard} == {("maintainer", team.projects["app"])}  # type: ignore[attr-defined]

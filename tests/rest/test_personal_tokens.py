@@ -1,6 +1,6 @@
 """Personal access tokens over REST: GitLab's statuses, bodies and rules."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 
 import pytest
@@ -25,12 +25,12 @@ class People:
     def mint(self, username: str, **asked: object) -> dict[str, object]:
         """A new token for somebody, made by the administrator."""
         body = {"name": "made", "scopes": ["api"], **asked}
-        made: dict[str, object] = told(self.registry, "POST", f"/users/{self.ids[username]}{PAT}", self.tokens["root"], body, 201)
+        made: dict[str, object] = told(self.registry, "POST", f"/users/{self.ids[username]}{PAT}", self.tokens["root"], body, status=201)
         return made
 
 
 @pytest.fixture
-def people(registry: MemoryRegistry) -> Iterator[People]:
+def people(registry: MemoryRegistry) -> People:
     ids = {name: registry.user(name).id for name in ("ann", "bob")}
     tokens = {name: registry.token(name) for name in ids}
     return People(registry=registry, ids={"root": 1, **ids}, tokens={"root": registry.root_token, **tokens})
@@ -101,7 +101,7 @@ def test_no_token_for_a_blocked_user(people: People) -> None:
 def test_what_one_may_make_for_oneself(people: People) -> None:
     """POST /user/personal_access_tokens takes only k8s_proxy and self_rotate."""
     path = f"/user{PAT}"
-    made = told(people.registry, "POST", path, people.tokens["ann"], {"name": "x", "scopes": ["self_rotate"]}, 201)
+    made = told(people.registry, "POST", path, people.tokens["ann"], {"name": "x", "scopes": ["self_rotate"]}, status=201)
     assert made["user_id"] == people.ids["ann"]
     assert ask(people.registry, "POST", path, people.tokens["ann"], {"name": "x", "scopes": ["self_rotate", "api"]}).code == 400
     assert ask(people.registry, "POST", path, str(made["token"]), {"name": "x", "scopes": ["self_rotate"]}).code == 403

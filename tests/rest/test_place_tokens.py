@@ -25,7 +25,7 @@ class Team:
 
     def bot(self, path: str, who: str, **asked: object) -> dict[str, object]:
         """A new access token of `path`."""
-        made: dict[str, object] = told(self.registry, "POST", path, who, {"name": "bot", "scopes": ["api"], **asked}, 201)
+        made: dict[str, object] = told(self.registry, "POST", path, who, {"name": "bot", "scopes": ["api"], **asked}, status=201)
         return made
 
 

@@ -67,7 +67,7 @@ class Instance:
     asked: list[tuple[bytes, bytes, Headers]] = field(factory=list)
     waiting: "list[Deferred[Any]]" = field(factory=list)
 
-    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, bodyProducer: Any = None) -> "Deferred[Any]":
+    def request(self, method: bytes, uri: bytes, headers: Headers | None = None, *_: Any) -> "Deferred[Any]":
         """IAgent."""
         self.asked.append((method, uri, headers or Headers()))
         answer: Deferred[Any] = Deferred()

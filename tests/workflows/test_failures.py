@@ -20,9 +20,11 @@ class Clock:
     now: datetime = NOON
 
     def __call__(self) -> datetime:
+        """The moment."""
         return self.now
 
     def advance(self, seconds: float) -> None:
+        """Let time pass."""
         self.now += timedelta(seconds=seconds)
 
 
