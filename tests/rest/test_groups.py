@@ -199,7 +199,7 @@ def test_paths_have_an_end(cast: Cast) -> None:
 
 
 def test_a_group_goes_with_all_below_it(cast: Cast, registry: MemoryRegistry) -> None:
-    """Deleting a group is 202 and takes subgroups, projects, files, members and rights with it; the paths are free, numbers are not reused."""
+    """Deleting a group is 202 and takes all below it, members and rights too; the paths are free, numbers are not reused."""
     ann, number = cast.new("ann")
     top = group(cast.root, "team")
     sub = group(cast.root, "sub", top)
@@ -256,7 +256,7 @@ def test_lists_show_what_can_be_got_one_by_one(cast: Cast) -> None:
 
 
 def test_lists_are_filtered_and_ordered(cast: Cast) -> None:
-    """search is in name and last segment, literally; the other filters are GitLab's; unknown orders are 400."""
+    """A search is in name and last segment, literally; the other filters are GitLab's; unknown orders are 400."""
     ann, number = cast.new("ann")
     first, second = group(cast.root, "zeta", visibility="public"), group(cast.root, "alpha")
     third = group(cast.root, "a_b", first, visibility="public")

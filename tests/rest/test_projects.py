@@ -3,7 +3,11 @@
 import pytest
 
 from registry.domain.access import Role
-from registry.testing import FORM_TYPE, MemoryRegistry, form, wheel
+from registry.domain.errors import Unauthenticated, UnknownProject
+from registry.domain.model import Actor, Digests, NewFile
+from registry.domain.names import Name
+from registry.domain.versions import Version
+from registry.testing import FORM_TYPE, MemoryRegistry, done, form, wheel
 from tests.rest.api import FORBIDDEN, NO_PROJECT, NO_USER, TAKEN, Api, Cast, told
 
 NOWHERE = (400, {"message": {"namespace": ["is not valid"]}})
@@ -176,7 +180,7 @@ def test_a_path_is_taken_once(cast: Cast) -> None:
     ],
 )
 def test_the_two_switches_agree(cast: Cast, registry: MemoryRegistry, fields: dict[str, object], expected: tuple[bool, str]) -> None:
-    """packages_enabled and package_registry_access_level never say different things, in new projects and changed ones, and both work."""
+    """The flags packages_enabled and package_registry_access_level always agree, in new and changed projects, and both work."""
     for number in (cast.root.made("/projects", name="new", **fields)["id"], 1):
         shown = cast.root.put(f"/projects/{number}", **fields).json
         assert (shown["packages_enabled"], shown["package_registry_access_level"]) == expected
@@ -185,7 +189,7 @@ def test_the_two_switches_agree(cast: Cast, registry: MemoryRegistry, fields: di
 
 
 def test_switching_on_what_is_on_changes_no_level(cast: Cast) -> None:
-    """packages_enabled=true leaves a level that is on as it is, so that a script that always sends it opens nothing."""
+    """Sending packages_enabled=true leaves a level that is on as it is, so that a script that always sends it opens nothing."""
     cast.root.put("/projects/1", package_registry_access_level="private")
     assert cast.root.put("/projects/1", packages_enabled=True).json["package_registry_access_level"] == "private"
 
@@ -298,3 +302,23 @@ def test_lists_are_filtered_and_ordered(cast: Cast) -> None:
     assert told(ann.get("/projects?order_by=stars")) == (400, {"error": "order_by does not have a valid value"})
     assert told(ann.get("/projects?sort=up")) == (400, {"error": "sort does not have a valid value"})
     assert told(ann.get("/projects?owned=maybe")) == (400, {"error": "owned is invalid"})
+
+
+def test_what_arrives_too_late_is_refused_not_broken(cast: Cast, registry: MemoryRegistry) -> None:
+    """A file that is kept after its project, or its publisher, was removed is refused in the transaction, in the usual words."""
+    new = NewFile(
+        name=Name("demo"),
+        version=Version("1.0"),
+        filename="demo-1.0.tar.gz",
+        digests=Digests(size=1, sha256="0" * 64, others={}),
+        requires_python="",
+        metadata={},
+    )
+    _, number = cast.new("ann")
+    ann = Actor(user_id=number, username="ann")
+    cast.root.delete(f"/users/{number}")
+    with pytest.raises(Unauthenticated):
+        done(registry.store.packages.add_file(1, new, ann))
+    cast.root.delete("/projects/1")
+    with pytest.raises(UnknownProject):
+        done(registry.store.packages.add_file(1, new, Actor(user_id=1, username="root")))

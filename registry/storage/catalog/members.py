@@ -207,7 +207,7 @@ def _check_owner_left(writing: Writing, place: Place, row: Any) -> None:
     """Raises `Forbidden` when the membership `row` makes the group's last owner. One above owns what is below, too."""
     if not isinstance(place, Group) or row.access_level < Role.OWNER:
         return
-    others = owners(place.lineage, writing.at).where(members.c.id != row.id, members.c.user_id != row.user_id)
+    others = owners(place.lineage, writing.at).where(members.c.id != row.id)
     check_owner_left(len(writing.connection.execute(others).all()))
 
 
