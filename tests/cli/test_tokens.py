@@ -39,6 +39,7 @@ def test_a_deploy_token_of_a_group(registry: Registry) -> None:
         (
             ("create", "root/packages", "--name", "x", "--scope", "read_package_registry", "--expires", "2001-01-01"),
             "it has passed already",
+            2,
         ),
         (("create", "root/packages", "--name", "x", "--scope", "read_package_registry", "--username", "a b"), "can contain only", 1),
         (("list", "nowhere"), "no project or group 'nowhere'", 1),
