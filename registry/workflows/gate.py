@@ -25,7 +25,8 @@ from registry.workflows.failures import Failures
 JOB_USER = "gitlab-ci-token"
 _REMEMBERED = 10_000
 # Changes that cannot alter who may do what, which are most of them: after these, decisions stay.
-_HARMLESS = ("file.", "package.", "rule.")
+# A new job token opens what nobody was let into with it; busy CI systems make several a second.
+_HARMLESS = ("file.", "package.", "rule.", "job_token.create")
 # What each carrier may carry (GitLab).
 _CARRIED = {
     Carrier.BASIC: {"personal", "deploy", "job"},

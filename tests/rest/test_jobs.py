@@ -256,3 +256,14 @@ def test_every_change_is_in_the_journal_without_its_secret(team: Team) -> None:
     assert [one.action for one in heard] == expected  # type: ignore[attr-defined]
     assert {(one.actor.username, one.project_id) for one in heard} == {("maintainer", team.projects["app"])}  # type: ignore[attr-defined]
     assert str(made["token"]) not in repr(heard)
+
+
+def test_a_new_job_token_makes_nobody_be_asked_anew(team: Team) -> None:
+    """What was decided for others is still remembered after a job token was made, and forgotten after one was ended."""
+    first = team.mint()
+    assert team.read(APP, first["token"]) == 200
+    remembered = len(team.registry.gate._admissions)
+    second = team.mint()
+    assert len(team.registry.gate._admissions) >= remembered > 0
+    told(team.registry, "DELETE", f"/projects/{APP}/job_tokens/{second['id']}", team.tokens["maintainer"], status=204)
+    assert not team.registry.gate._admissions

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry.config import Auth, Config
-from registry.testing import FORM_TYPE, Answer, MemoryRegistry, registry_in_memory, request
+from registry.testing import FORM_TYPE, Answer, HeldThreads, MemoryRegistry, registry_in_memory, request
 
 LIMIT = 3
 
@@ -96,10 +96,18 @@ def test_a_token_in_use_is_not_held_up_and_a_new_one_for_a_minute(strict: Memory
     assert come(strict, VERSION, {"PRIVATE-TOKEN": token}).code == 200
 
 
-def test_a_refused_upload_counts_once(strict: MemoryRegistry) -> None:
-    """An upload asks who comes before its body is read and once more after; its failure counts once (row 35)."""
-    for _ in range(LIMIT):
-        headers = {"Content-Type": FORM_TYPE, "PRIVATE-TOKEN": "glpat-wrong"}
-        assert strict.ask("POST", "/api/v4/projects/1/packages/pypi", headers, b"x" * 100).code == 401
+def test_a_refused_upload_counts_once(tmp_path: Path) -> None:
+    """An upload whose body is there before it is known who sends it is asked about twice; its failure counts once (row 35)."""
+    readers = HeldThreads()
+    strict = registry_in_memory(tmp_path / "strict", config=Config(auth=Auth(failures_per_minute=LIMIT)), readers=readers)
     headers = {"Content-Type": FORM_TYPE, "PRIVATE-TOKEN": "glpat-wrong"}
-    assert strict.ask("POST", "/api/v4/projects/1/packages/pypi", headers, b"x" * 100).code == 429
+    codes = []
+    for _ in range(LIMIT + 1):
+        wire = strict.connect()
+        wire.send(request("POST", "/api/v4/projects/1/packages/pypi", headers, b"x" * 100))
+        readers.let_all()
+        (answer,) = wire.answers("POST")
+        codes.append(answer.code)
+        wire.hang_up()
+    strict.close()
+    assert codes == [401] * LIMIT + [429]
