@@ -10,7 +10,7 @@ from attrs import define
 from twisted.internet.defer import Deferred, execute
 from zope.interface import implementer
 
-from registry.domain.access import ANYBODY, Permission, Visibility
+from registry.domain.access import ANYBODY, Permission, Role, Visibility
 from registry.domain.errors import Forbidden, InsufficientScope, RegistryError, TokenExpired, TokenRevoked, Unauthenticated, UnknownProject
 from registry.domain.model import Change
 from registry.domain.tokens import Carrier, Credential, Secret
@@ -131,6 +131,55 @@ def test_a_token_in_anothers_header_is_unknown(door: Door, carrier: Carrier) -> 
     for secret in (door.token("ann"), Secret("glpat-unknown")):
         with pytest.raises(Unauthenticated):
             done(door.gate.identify(Credential(carrier=carrier, secret=secret)))
+
+
+@pytest.mark.parametrize("carrier", Carrier)
+@pytest.mark.parametrize("username", ["deployer", JOB_USER])
+@pytest.mark.parametrize("kind", ["deploy", "job"])
+def test_other_tokens_are_shown_as_gitlab_shows_them(door: Door, kind: str, username: str, carrier: Carrier) -> None:
+    """A deploy token comes by Basic, Bearer or its own header; a job token by its own header, or by Basic with its user's name."""
+    secret = door.registry.deploy_token("ann/private") if kind == "deploy" else door.registry.job_token("ann/private", "ann")
+    works = {
+        "deploy": carrier in {Carrier.BASIC, Carrier.BEARER, Carrier.DEPLOY_HEADER},
+        "job": carrier is Carrier.JOB_HEADER or (carrier is Carrier.BASIC and username == JOB_USER),
+    }[kind]
+    credential = Credential(carrier=carrier, secret=Secret(secret), username=username)
+    if works:
+        identity = done(door.gate.identify(credential))
+        assert (identity.deploy is not None, identity.job is not None, identity.token) == (kind == "deploy", kind == "job", None)
+    elif carrier is Carrier.BASIC and username != JOB_USER:
+        assert done(door.gate.identify(credential)) == ANYBODY
+    else:
+        with pytest.raises(Unauthenticated):
+            done(door.gate.identify(credential))
+
+
+@pytest.mark.parametrize("kind", ["deploy", "job"])
+def test_other_tokens_end_silently(door: Door, kind: str) -> None:
+    """GitLab: a deploy or job token that is over is as unknown as one that never was, from its very moment on."""
+    ends = NOON + timedelta(minutes=1)
+    if kind == "deploy":
+        credential = Credential(carrier=Carrier.DEPLOY_HEADER, secret=Secret(door.registry.deploy_token("ann/private", expires_at=ends)))
+    else:
+        secret = Secret(door.registry.job_token("ann/private", "ann", expires_at=ends))
+        credential = Credential(carrier=Carrier.BASIC, secret=secret, username=JOB_USER)
+    door.pass_time(59)
+    assert not done(door.gate.identify(credential)).anonymous
+    admission = done(door.gate.admit(credential, MARK, at(PRIVATE), READ))
+    assert door.remembered() is admission
+    door.pass_time(1)
+    assert door.remembered() is None
+    with pytest.raises(Unauthenticated):
+        done(door.gate.identify(credential))
+
+
+def test_a_job_is_nobody_once_its_user_is_blocked(door: Door) -> None:
+    """A job can do what the one who triggered it can, and no more once he is blocked."""
+    credential = Credential(carrier=Carrier.JOB_HEADER, secret=Secret(door.registry.job_token("ann/private", "ann")))
+    assert done(door.gate.identify(credential)).user is not None
+    door.block("ann")
+    with pytest.raises(Forbidden):
+        done(door.gate.identify(credential))
 
 
 def test_no_credential_is_anybody(door: Door) -> None:
@@ -285,6 +334,18 @@ def test_a_change_is_felt_at_once(door: Door, change: str) -> None:
         assert door.remembered() is None
 
 
+def test_a_role_that_ends_takes_the_decision_with_it(door: Door) -> None:
+    """A membership that expires while a decision is remembered ends it, at that moment."""
+    door.registry.member("ann/private", "bob", Role.GUEST, expires_at=NOON + timedelta(minutes=1))
+    bob = door.token("bob")
+    door.admit(bob)
+    door.pass_time(59)
+    assert door.remembered() is not None
+    door.pass_time(1)
+    assert door.remembered() is None
+    door.refused(UnknownProject, bob)
+
+
 @pytest.mark.parametrize(
     ("actions", "kept"),
     [
@@ -316,6 +377,68 @@ def test_the_memory_has_an_end(door: Door) -> None:
     assert door.remembered(PUBLIC, mark=b"0") is not None
     assert door.remembered(PUBLIC, mark=b"1") is None
     assert len(door.gate._admissions) == _REMEMBERED
+
+
+# --- groups ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def team(door: Door) -> Door:
+    """The same gate, before a public group team with projects open (public, 5) and secret (private, 6), and team/sub/deep (private, 7)."""
+    door.registry.group("team", Visibility.PUBLIC)
+    door.registry.group("team/sub", Visibility.PUBLIC)
+    numbers = [
+        door.registry.project(path, visibility).id
+        for path, visibility in (
+            ("team/open", Visibility.PUBLIC),
+            ("team/secret", Visibility.PRIVATE),
+            ("team/sub/deep", Visibility.PRIVATE),
+        )
+    ]
+    assert numbers == [5, 6, 7]
+    return door
+
+
+TEAM = Where("group", "team")
+
+
+def enter(door: Door, secret: Secret | None) -> Admission:
+    """Admit to the group."""
+    credential = None if secret is None else Credential(carrier=Carrier.HEADER, secret=secret)
+    return done(door.gate.admit(credential, b"" if secret is None else MARK, TEAM, Permission.READ_GROUP_PACKAGE))
+
+
+def test_each_caller_reads_his_own_projects_of_a_group(team: Door) -> None:
+    """Of the projects below a group each caller is told those whose packages he may read, by number (hardening row 25)."""
+    team.registry.member("team/sub", "bob", Role.GUEST)
+    for secret, expected in ((None, (5,)), (team.token("ann"), (5,)), (team.token("bob"), (5, 7)), (team.token("root"), (5, 6, 7))):
+        team.gate.forget((Change(serial=99, at=NOON, action="token.create", actor=OPERATOR, detail={}),))
+        admission = enter(team, secret)
+        assert admission.group.path == "team"
+        assert done(team.gate.readable(admission)) == expected
+
+
+def test_a_groups_projects_are_found_once(team: Door) -> None:
+    """What a caller may read below a group is remembered with his admission, and found anew after a change."""
+    bob = team.token("bob")
+    admission = enter(team, bob)
+    assert done(team.gate.readable(admission)) == (5,)
+    asked = team.asked
+    assert done(team.gate.readable(enter(team, bob))) == (5,)
+    assert team.asked == asked
+    team.registry.member("team/secret", "bob", Role.GUEST)
+    assert done(team.gate.readable(enter(team, bob))) == (5, 6)
+
+
+def test_a_role_below_a_group_that_ends_is_noticed(team: Door) -> None:
+    """A membership in one project of a group ends at its moment for the group's pages too."""
+    team.registry.member("team/secret", "bob", Role.GUEST, expires_at=NOON + timedelta(minutes=1))
+    bob = team.token("bob")
+    assert done(team.gate.readable(enter(team, bob))) == (5, 6)
+    team.pass_time(59)
+    assert done(team.gate.readable(enter(team, bob))) == (5, 6)
+    team.pass_time(1)
+    assert done(team.gate.readable(enter(team, bob))) == (5,)
 
 
 # --- races ----------------------------------------------------------------------------------------------------------------------------
