@@ -1,5 +1,7 @@
 """Versions of packages: PEP 440 and nothing else."""
 
+from collections.abc import Iterable
+
 from attrs import field, frozen
 from packaging.utils import canonicalize_version
 from packaging.version import InvalidVersion as NotPep440
@@ -33,3 +35,11 @@ class Version:
             raise InvalidVersion(text=text) from None
         object.__setattr__(self, "order", parsed)
         object.__setattr__(self, "key", canonicalize_version(parsed))
+
+
+def in_order(texts: Iterable[str]) -> list[str]:
+    """Valid versions, each once, from the lowest to the highest; of equal ones the first spelling."""
+    found: dict[Pep440, str] = {}
+    for text in dict.fromkeys(texts):
+        found.setdefault(Pep440(text), text)
+    return [found[version] for version in sorted(found)]

@@ -142,14 +142,20 @@ def drop_blobs(connection: Connection, digests: Sequence[str]) -> list[str]:
 
 def _page(connection: Connection, project_ids: Sequence[int], wanted: Wanted, limit: int, offset: int) -> tuple[list[PackageInfo], int]:
     where = _where(project_ids, wanted)
-    keys = [key.desc() if wanted.descending else key for key in _ORDERS[wanted.order]]
+    total = connection.execute(select(func.count()).select_from(packages).where(*where)).scalar_one()
+    left = min(limit, total - offset)
+    if left <= 0:
+        return [], total
+    # A page of the second half is nearer to the end, and what comes before a page costs more than the page.
+    backwards = offset > total - offset - left
+    keys = [key.desc() if wanted.descending is not backwards else key for key in _ORDERS[wanted.order]]
     # Numbers first, off the index alone; then the rows of this page.
     numbers: Select[Any] = select(packages.c.id)
     if wanted.order is Order.PROJECT_PATH:
         numbers = numbers.select_from(packages.join(projects))
-    ids = connection.execute(numbers.where(*where).order_by(*keys).limit(limit).offset(offset)).scalars().all()
-    total = connection.execute(select(func.count()).select_from(packages).where(*where)).scalar_one()
-    return _infos(connection, ids), total
+    query = numbers.where(*where).order_by(*keys).limit(left).offset(total - offset - left if backwards else offset)
+    ids = connection.execute(query).scalars().all()
+    return _infos(connection, ids[::-1] if backwards else ids), total
 
 
 def _where(project_ids: Sequence[int], wanted: Wanted) -> list[ColumnElement[bool]]:
