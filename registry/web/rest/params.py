@@ -54,15 +54,9 @@ class Params:
         value = self.values.get(name)
         if value is None:
             return None
-        if isinstance(value, bool | list | dict) or "\0" in str(value):
+        if isinstance(value, bool | list | dict):
             raise InvalidParameters(problem=f"{name} is invalid")
-        if len(str(value)) > limit:
-            raise InvalidParameters(problem=f"{name} is too long (maximum is {limit} characters)")
-        try:
-            str(value).encode()
-        except UnicodeEncodeError:
-            raise InvalidParameters(problem=f"{name} is invalid") from None
-        return str(value)
+        return _storable(name, str(value), limit)
 
     def integer(self, name: str, default: int | None = None) -> int:
         """A whole number that is not negative; without `default` it must be given."""
@@ -120,7 +114,7 @@ class Params:
         items = value if isinstance(value, list) else str(value).split(",")
         if isinstance(value, dict) or any(not isinstance(item, str) for item in items) or len(items) > _MOST:
             raise InvalidParameters(problem=f"{name} is invalid")
-        return tuple(item.strip() for item in items if item.strip())
+        return tuple(_storable(name, item.strip(), TEXT_LIMIT) for item in items if item.strip())
 
     def moment(self, name: str) -> datetime | None:
         """An ISO 8601 time with a zone, or None."""
@@ -134,6 +128,18 @@ class Params:
         if moment.tzinfo is None:
             raise InvalidParameters(problem=f"{name} is invalid: give its time zone, such as 2030-01-31T12:00:00Z")
         return moment
+
+
+def _storable(name: str, text: str, limit: int) -> str:
+    if "\0" in text:
+        raise InvalidParameters(problem=f"{name} is invalid")
+    if len(text) > limit:
+        raise InvalidParameters(problem=f"{name} is too long (maximum is {limit} characters)")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidParameters(problem=f"{name} is invalid") from None
+    return text
 
 
 def read_params(query: bytes, content_type: str | None, body: bytes) -> Params:
