@@ -53,7 +53,7 @@ class View:
 
 _FileKey = tuple[tuple[int, ...], str, str]  # project ids, sha256, file name
 _Key = tuple[str, tuple[int, ...], str]  # a view's scope and projects, and a normalised name
-_Shape = tuple[Representation, str]  # and the base or prefix of its links
+_Shape = tuple[Representation, str]  # and the base of its links, or their prefix and the title
 
 
 @define(eq=False)
@@ -98,7 +98,8 @@ class Library:
 
     async def index(self, view: View, representation: Representation, prefix: str) -> Rendered:
         """The index of the view: every name that holds a file, once; links relative behind `prefix`."""
-        key, shape = (view.scope, view.projects, _INDEX), (representation, prefix)
+        # With the title: that of a group changes without a word about any project.
+        key, shape = (view.scope, view.projects, _INDEX), (representation, f"{prefix}\0{view.title}")
         known = self._find(key, shape)
         if known is not None:
             return known

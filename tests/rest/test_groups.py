@@ -178,6 +178,15 @@ def test_a_rename_moves_all_below(cast: Cast) -> None:
     assert group(cast.root, "team") > beside
 
 
+def test_a_group_page_has_the_name_of_today(cast: Cast, registry: MemoryRegistry) -> None:
+    """A group that is given another name heads its package index with it, though that was rendered before."""
+    top = group(cast.root, "team")
+    index = f"/api/v4/groups/{top}/-/packages/pypi/simple/"
+    assert b"Links for Team<" in registry.ask("GET", index, token=registry.root_token).body
+    cast.root.put(f"/groups/{top}", name="Crew")
+    assert b"Links for Crew<" in registry.ask("GET", index, token=registry.root_token).body
+
+
 def test_paths_have_an_end(cast: Cast) -> None:
     """Twenty groups deep is possible, one more is 400; and no rename makes a path below longer than the catalog can keep."""
     parent = None
