@@ -39,7 +39,7 @@ class Links:
 def render_page(page: Page, links: Links, representation: Representation) -> bytes:
     """One name's files, in the order they were published."""
     if representation.is_json:
-        head = {"meta": {"api-version": API_VERSION}, "name": page.name.normalized, "versions": _versions(page)}
+        head: dict[str, object] = {"meta": {"api-version": API_VERSION}, "name": page.name.normalized, "versions": _versions(page)}
         # A page may have thousands of files: as text each, not as objects, whose number alone would wake the garbage collector.
         return _json(head)[:-1] + b',"files":[' + ",".join([_file(file, links) for file in page.files]).encode() + b"]}"
     anchors = "".join(

@@ -173,11 +173,13 @@ def _where(project_ids: Sequence[int], wanted: Wanted) -> list[ColumnElement[boo
 
 
 def _infos(connection: Connection, ids: Sequence[int]) -> list[PackageInfo]:
-    if not ids:
-        return []
-    rows = {row.id: row for row in connection.execute(_PACKAGE.where(packages.c.id.in_(ids)))}
-    origins = _origins(connection, ids)
-    return [_info(rows[number], origins.get(number, [])) for number in ids]
+    found: list[PackageInfo] = []
+    for start in range(0, len(ids), _BATCH):
+        batch = ids[start : start + _BATCH]
+        rows = {row.id: row for row in connection.execute(_PACKAGE.where(packages.c.id.in_(batch)))}
+        origins = _origins(connection, batch)
+        found += [_info(rows[number], origins.get(number, [])) for number in batch]
+    return found
 
 
 def _info(row: Any, origins: Sequence[Origin]) -> PackageInfo:
