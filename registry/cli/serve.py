@@ -1,9 +1,12 @@
 """`registry serve`: the service that `twistd --nodaemon --pidfile= registry` runs, with its log on stderr and its welcome on stdout."""
 
+import signal
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import FilteringLogObserver, ILogObserver, LogLevel, LogLevelFilterPredicate, globalLogBeginner, textFileLogObserver
 from twisted.python.failure import Failure
 
@@ -36,7 +39,14 @@ def serve(config_file: str | None, data_dir: str | None, listen: tuple[str, ...]
         failures.append(str(failure.value))
         reactor.stop()
 
+    def stop() -> None:
+        # A second signal while transfers finish: they still do.
+        with suppress(ReactorNotRunning):
+            reactor.stop()
+
     def start() -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: reactor.callFromThread(stop))
         registry.service.startService()
         registry.service.when_ready().addErrback(give_up)
 
