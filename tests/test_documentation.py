@@ -47,13 +47,13 @@ def test_every_command_of_the_readme_exists(text: str) -> None:
     """A `registry` command in the README has a name, arguments and options that the command line takes."""
     words = shlex.split(text)[1:]
     command: click.Command = main
-    context = click.Context(main, info_name="registry")
+    context = click.Context(main, info_name="registry", **main.context_settings)
     while isinstance(command, click.Group):
         assert words, f"{text!r} names a group of commands, not one"
         found = command.get_command(context, words.pop(0))
         assert found is not None, f"{text!r} does not exist"
         command = found
-    command.make_context(command.name, words)
+    command.make_context(command.name, words, parent=context)
 
 
 def test_there_are_commands_to_check() -> None:

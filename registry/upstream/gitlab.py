@@ -92,7 +92,10 @@ class GitLabJobs:
 
         if self.agent is None:
             self.agent = Agent(self.reactor, connectTimeout=TIMEOUT)
-        headers: dict[bytes | str, bytes | str] = {"JOB-TOKEN": secret.reveal().encode("utf-8", "surrogateescape"), "Accept": "application/json"}
+        headers: dict[bytes | str, bytes | str] = {
+            "JOB-TOKEN": secret.reveal().encode("utf-8", "surrogateescape"),
+            "Accept": "application/json",
+        }
         # Redirects are not followed: they would take the token elsewhere.
         response = await HTTPClient(self.agent).get(f"{self.url}/api/v4/job", headers=headers, allow_redirects=False, unbuffered=True)
         return int(response.code), await _body(response.original)

@@ -13,7 +13,6 @@ from registry.domain.negotiation import Representation, negotiate
 from registry.web.download import send_file
 from registry.web.errors import secure
 from registry.web.routes import Call, Route
-from registry.web.shielded import shielded
 from registry.web.upload import Uploads
 from registry.workflows.gate import Gate
 from registry.workflows.library import Library, Rendered, View
@@ -83,9 +82,7 @@ class PyPI:
     async def upload(self, call: Call) -> bytes:
         """Publish one file."""
         received = await self.uploads.received(call.request)
-        # The client may go away; what it has sent in full is published, or refused, all the same.
-        publishing = self.publisher.publish(call.admission, call.actor, received.fields, received.filename, received.staged)
-        await shielded(publishing)
+        await self.publisher.publish(call.admission, call.actor, received.fields, received.filename, received.staged)
         call.request.setResponseCode(201)
         secure(call.request)
         call.request.setHeader(b"content-type", b"application/json")

@@ -1,6 +1,6 @@
 """Routes that cannot exist without a permission, and the one way a request reaches its handler."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from registry.web.errors import answer, answer_error, secure
 from registry.web.request import Document
 from registry.web.rest.params import Params, read_params
 from registry.web.segments import SegmentConverter, SegmentResource, split
+from registry.web.shielded import shielded
 from registry.workflows.gate import Admission, Gate, Where
 
 _log = Logger()
@@ -68,7 +69,7 @@ class Call:
 
 
 # A handler answers with the body's bytes, or with None when it has written the whole answer itself.
-Handler = Callable[..., Awaitable[bytes | None]]
+Handler = Callable[..., Coroutine[Any, Any, bytes | None]]
 
 
 @frozen(kw_only=True)
@@ -156,7 +157,9 @@ class Routes:
             if refusal is not None:
                 raise refusal
             named = {name: value for name, value in arguments.items() if name not in {"project", "group"}}
-            body = await route.handler(Call(request, admission), **named)
+            handling = route.handler(Call(request, admission), **named)
+            # What changes something is done to its end even when the client has gone, so that every cache hears of it.
+            body = await (handling if route.method == "GET" else shielded(handling))
         except RegistryError as error:
             if request.startedWriting:
                 return await _break_off(request)

@@ -17,10 +17,10 @@ from attrs import frozen
 from hypothesis import given
 from sqlalchemy import func, insert, select
 from sqlalchemy.dialects import sqlite
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import StatementError
 
 from registry.domain.access import Identity, Project, RegistryAccess, Standing, Visibility
-from registry.domain.errors import FileExists, NewerSchema, StorageFull, Unavailable, UnknownProject
+from registry.domain.errors import Conflict, FileExists, NewerSchema, NotFound, StorageFull, Unavailable, UnknownProject
 from registry.domain.model import Actor, Change, Digests, File, NewFile, NewToken
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
@@ -123,9 +123,23 @@ def test_foreign_keys_are_enforced(one: Process) -> None:
         values = {"project_id": 99, "name": "x", "display_name": "x", "version_key": "1", "version": "1", "created_at": NOON}
         writing.connection.execute(insert(packages).values(values))
 
-    with pytest.raises(IntegrityError):
+    with pytest.raises(NotFound):
         done(one.database.write(work))
     assert count(one, packages) == 0
+
+
+def test_the_database_has_the_last_word_on_what_must_be_unique(one: Process) -> None:
+    """What somebody else has made between a check and its use is a conflict, not a failure, and the attempt leaves nothing (row 48)."""
+
+    def work(writing: Writing) -> None:
+        for _ in range(2):
+            values = {"username": "x", "username_key": "twice", "email": "", "admin": False, "blocked": False, "created_at": NOON}
+            writing.connection.execute(insert(users).values(values))
+
+    before = count(one, users)
+    with pytest.raises(Conflict):
+        done(one.database.write(work))
+    assert count(one, users) == before
 
 
 def test_a_project_that_is_gone_takes_no_file(one: Process) -> None:

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from attrs import Factory, define, field, frozen
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, func, insert, inspect, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.pool import QueuePool
 from zope.interface import implementer
 
-from registry.domain.errors import NewerSchema, StorageFull, Unavailable
+from registry.domain.errors import Conflict, NewerSchema, NotFound, StorageFull, Unavailable
 from registry.domain.model import Actor, Change
 from registry.interfaces import IJournal, IThreads
 from registry.storage.catalog.tables import journal, metadata
@@ -149,6 +149,11 @@ class Database:
                 writing = Writing(connection, self.now())
                 result = work(writing)
             return result, tuple(writing.changes)
+        except IntegrityError as error:
+            # The database's own rules are the last to be asked: something went, or came, between a check and its use.
+            if "FOREIGN KEY" in str(error.orig):
+                raise NotFound from error
+            raise Conflict(text="It has just been made by somebody else") from error
         except OperationalError as error:
             if "full" in str(error.orig):
                 raise StorageFull from error

@@ -14,7 +14,6 @@ from registry.web.rest.listings import PROJECT_ORDERS, base_of, listing, place_r
 from registry.web.rest.paging import Paging
 from registry.web.rest.params import Params
 from registry.web.routes import Call, Route
-from registry.web.shielded import shielded
 
 _ALL = "/api/v4/groups"
 _ONE = f"{_ALL}/<segment:group>"
@@ -57,7 +56,7 @@ class Groups:
         params = call.params()
         params.require("name", "path")
         parent = place_ref(params, "parent_id")
-        made = await shielded(self.groups.create_group(wishes(params), parent, call.actor, call.identity))
+        made = await self.groups.create_group(wishes(params), parent, call.actor, call.identity)
         return reply(call, self._shown(call, made), 201)
 
     async def one(self, call: Call) -> bytes:
@@ -72,12 +71,12 @@ class Groups:
 
     async def change(self, call: Call) -> bytes:
         """Another name, path, description or visibility."""
-        changed = await shielded(self.groups.change_group(call.group.id, wishes(call.params()), call.actor))
+        changed = await self.groups.change_group(call.group.id, wishes(call.params()), call.actor)
         return reply(call, self._shown(call, changed))
 
     async def remove(self, call: Call) -> bytes:
         """Remove the group with all below it. GitLab answers before it has done so; here it is done."""
-        await shielded(self.groups.remove_group(call.group.id, call.actor))
+        await self.groups.remove_group(call.group.id, call.actor)
         return reply(call, {"message": "202 Accepted"}, 202)
 
     async def list_projects(self, call: Call) -> bytes:

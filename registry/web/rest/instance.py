@@ -13,7 +13,6 @@ from registry.web.credentials import Door
 from registry.web.rest.answers import reply
 from registry.web.rest.params import Params
 from registry.web.routes import Call, Route
-from registry.web.shielded import shielded
 from registry.workflows.settings import LiveSettings
 
 # The GitLab whose protocol this is: scripts compare versions before they use a feature.
@@ -58,7 +57,7 @@ class Instance:
         changes = {name: params.flag(name, default=on) for name, on in SWITCHES.items() if params.values.get(name) is not None}
         if not changes:
             raise InvalidParameters(problem=f"{', '.join(SWITCHES)} are missing, at least one parameter must be provided")
-        await shielded(self.settings.change(changes, call.actor))
+        await self.settings.change(changes, call.actor)
         return reply(call, self._switches())
 
     async def limits(self, call: Call) -> bytes:
@@ -73,7 +72,7 @@ class Instance:
         limit = params.optional_integer(MAX_FILE_SIZE)
         if limit is None:
             raise InvalidParameters(problem=f"{MAX_FILE_SIZE} is missing, at least one parameter must be provided")
-        await shielded(self.settings.change({MAX_FILE_SIZE: limit}, call.actor))
+        await self.settings.change({MAX_FILE_SIZE: limit}, call.actor)
         return reply(call, self._limits())
 
     def _switches(self) -> dict[str, object]:

@@ -17,7 +17,6 @@ from registry.web.rest.listings import base_of
 from registry.web.rest.paging import Paging
 from registry.web.rest.params import Params
 from registry.web.routes import Call, Route
-from registry.web.shielded import shielded
 
 _PLACES = ("/api/v4/projects/<segment:project>/members", "/api/v4/groups/<segment:group>/members")
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -71,7 +70,7 @@ class Members:
         named = _named(params)
         role, expires_at = _role(params), self._expiry(params)
         grants = [Grant(user=each, role=role, expires_at=expires_at) for each in named]
-        made = await shielded(self.members.add(_place(call), grants, call.actor, call.identity))
+        made = await self.members.add(_place(call), grants, call.actor, call.identity)
         return self._reply(call, made[0], 201) if len(made) == 1 else reply(call, {"status": "success"}, 201)
 
     async def change(self, call: Call, user_id: str) -> bytes:
@@ -79,12 +78,12 @@ class Members:
         params = call.params()
         grant = Grant(user=number("user_id", user_id), role=_role(params), expires_at=self._expiry(params))
         keep = not params.given("expires_at")
-        changed = await shielded(self.members.change(_place(call), grant, call.actor, call.identity, keep_expiry=keep))
+        changed = await self.members.change(_place(call), grant, call.actor, call.identity, keep_expiry=keep)
         return self._reply(call, changed)
 
     async def remove(self, call: Call, user_id: str) -> bytes:
         """Take a member out, or leave."""
-        await shielded(self.members.remove(_place(call), number("user_id", user_id), call.actor, call.identity))
+        await self.members.remove(_place(call), number("user_id", user_id), call.actor, call.identity)
         return nothing(call)
 
     async def _list(self, call: Call, *, inherited: bool) -> bytes:

@@ -18,7 +18,6 @@ from registry.web.rest.answers import iso, nothing, number, reply, reply_page
 from registry.web.rest.paging import Paging
 from registry.web.rest.params import Params
 from registry.web.routes import Call, Route
-from registry.web.shielded import shielded
 from registry.workflows.curation import Curation
 from registry.workflows.gate import Gate
 
@@ -132,13 +131,13 @@ class Packages:
     async def delete(self, call: Call, package_id: str) -> bytes:
         """Delete a package."""
         wanted, since = number("package_id", package_id), _unmodified_since(call)
-        await shielded(self.curation.delete_package(call.admission, call.actor, wanted, since))
+        await self.curation.delete_package(call.admission, call.actor, wanted, since)
         return nothing(call)
 
     async def delete_file(self, call: Call, package_id: str, package_file_id: str) -> bytes:
         """Delete one file; with the last one goes the package."""
         package, file = number("package_id", package_id), number("package_file_id", package_file_id)
-        await shielded(self.curation.delete_file(call.admission, call.actor, package, file, _unmodified_since(call)))
+        await self.curation.delete_file(call.admission, call.actor, package, file, _unmodified_since(call))
         return nothing(call)
 
     def _base(self, call: Call) -> str:

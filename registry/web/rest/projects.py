@@ -15,7 +15,6 @@ from registry.web.rest.listings import PROJECT_ORDERS, base_of, listing, place_r
 from registry.web.rest.paging import Paging
 from registry.web.rest.params import Params
 from registry.web.routes import Call, Route
-from registry.web.shielded import shielded
 
 _ALL = "/api/v4/projects"
 _ONE = f"{_ALL}/<segment:project>"
@@ -55,13 +54,13 @@ class Projects:
         """A new project, in the caller's own namespace or in a group where he is at least Maintainer."""
         params = _named(call)
         namespace = place_ref(params, "namespace_id")
-        made = await shielded(self.projects.create(wishes(params, switches=True), namespace, call.actor, call.identity))
+        made = await self.projects.create(wishes(params, switches=True), namespace, call.actor, call.identity)
         return self._reply(call, made, 201)
 
     async def create_for(self, call: Call, user_id: str) -> bytes:
         """A new project in another user's own namespace."""
         asked = wishes(_named(call), switches=True)
-        made = await shielded(self.projects.create_for(number("user_id", user_id), asked, call.actor, call.identity))
+        made = await self.projects.create_for(number("user_id", user_id), asked, call.actor, call.identity)
         return self._reply(call, made, 201)
 
     async def one(self, call: Call) -> bytes:
@@ -71,11 +70,11 @@ class Projects:
     async def change(self, call: Call) -> bytes:
         """Another name, path, description, visibility or package registry."""
         asked = wishes(call.params(), switches=True)
-        return self._reply(call, await shielded(self.projects.change(call.project.id, asked, call.actor, call.identity)))
+        return self._reply(call, await self.projects.change(call.project.id, asked, call.actor, call.identity))
 
     async def remove(self, call: Call) -> bytes:
         """Remove the project with all it holds. GitLab answers before it has done so; here it is done."""
-        await shielded(self.projects.remove(call.project.id, call.actor))
+        await self.projects.remove(call.project.id, call.actor)
         return reply(call, {"message": "202 Accepted"}, 202)
 
     async def transfer(self, call: Call) -> bytes:
@@ -84,7 +83,7 @@ class Projects:
         params.require("namespace")
         target = place_ref(params, "namespace")
         assert target is not None, "it was required"
-        return self._reply(call, await shielded(self.projects.transfer(call.project.id, target, call.actor, call.identity)))
+        return self._reply(call, await self.projects.transfer(call.project.id, target, call.actor, call.identity))
 
     def _reply(self, call: Call, found: ProjectDetails, status: int = 200) -> bytes:
         shown = shapes.project(found, base_of(call, self.external_url), permissions=call.identity.user is not None)

@@ -12,7 +12,6 @@ from registry.web.rest.answers import nothing, number, reply, reply_page
 from registry.web.rest.paging import Paging
 from registry.web.rest.params import Params
 from registry.web.routes import Call, Route
-from registry.web.shielded import shielded
 
 _RULES = "/api/v4/projects/<segment:project>/packages/protection/rules"
 _RULE = f"{_RULES}/<segment:package_protection_rule_id>"
@@ -50,7 +49,7 @@ class Protection:
         pattern = params.text("package_name_pattern")
         params.choice("package_type", [_TYPE])
         push, delete = _level(params, _PUSH, PUSH_LEVELS), _level(params, _DELETE, DELETE_LEVELS)
-        made = await shielded(self.rules.create_rule(call.project.id, pattern, push, delete, call.actor))
+        made = await self.rules.create_rule(call.project.id, pattern, push, delete, call.actor)
         return reply(call, _rule(made), 201)
 
     async def change(self, call: Call, package_protection_rule_id: str) -> bytes:
@@ -65,12 +64,12 @@ class Protection:
         for name, levels in ((_PUSH, PUSH_LEVELS), (_DELETE, DELETE_LEVELS)):
             if params.given(name):
                 changes[_COLUMNS[name]] = _level(params, name, levels)
-        return reply(call, _rule(await shielded(self.rules.change_rule(call.project.id, rule_id, changes, call.actor))))
+        return reply(call, _rule(await self.rules.change_rule(call.project.id, rule_id, changes, call.actor)))
 
     async def delete(self, call: Call, package_protection_rule_id: str) -> bytes:
         """Delete a rule."""
         rule_id = number("package_protection_rule_id", package_protection_rule_id)
-        await shielded(self.rules.delete_rule(call.project.id, rule_id, call.actor))
+        await self.rules.delete_rule(call.project.id, rule_id, call.actor)
         return nothing(call)
 
 

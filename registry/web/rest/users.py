@@ -13,7 +13,6 @@ from registry.web.rest.answers import nothing, number, reply, reply_page
 from registry.web.rest.listings import base_of
 from registry.web.rest.paging import Paging
 from registry.web.routes import Call, Route
-from registry.web.shielded import shielded
 
 _ALL = "/api/v4/users"
 _ONE = f"{_ALL}/<segment:user_id>"
@@ -71,7 +70,7 @@ class Users:
         params = call.params()
         params.require("email", "username", "name")
         new = NewUser(username=params.text("username"), email=params.text("email"), name=params.text("name"), admin=params.flag("admin"))
-        return self._reply(call, await shielded(self.people.register(new, call.actor)), 201)
+        return self._reply(call, await self.people.register(new, call.actor), 201)
 
     async def one(self, call: Call, user_id: str) -> bytes:
         """One user."""
@@ -82,21 +81,21 @@ class Users:
         params = call.params()
         admin = params.flag("admin") if params.values.get("admin") is not None else None
         change = UserChange(name=params.optional_text("name"), email=params.optional_text("email"), admin=admin)
-        return self._reply(call, await shielded(self.people.change_person(number("id", user_id), change, call.actor)))
+        return self._reply(call, await self.people.change_person(number("id", user_id), change, call.actor))
 
     async def remove(self, call: Call, user_id: str) -> bytes:
         """Remove a user; one who has published stays, blocked and without any right, as the author of his files."""
-        await shielded(self.people.remove_person(number("id", user_id), call.actor))
+        await self.people.remove_person(number("id", user_id), call.actor)
         return nothing(call)
 
     async def block(self, call: Call, user_id: str) -> bytes:
         """Refuse a user everything, from the next request on."""
-        await shielded(self.people.set_blocked(number("id", user_id), call.actor, blocked=True))
+        await self.people.set_blocked(number("id", user_id), call.actor, blocked=True)
         return reply(call, True, 201)
 
     async def unblock(self, call: Call, user_id: str) -> bytes:
         """Undo a block."""
-        await shielded(self.people.set_blocked(number("id", user_id), call.actor, blocked=False))
+        await self.people.set_blocked(number("id", user_id), call.actor, blocked=False)
         return reply(call, True, 201)
 
     def _reply(self, call: Call, user: User, status: int = 200) -> bytes:
