@@ -38,6 +38,13 @@ def whole(built: Built, fields: Mapping[str, str] | None = None) -> bytes:
     return form({**built.fields, **(fields or {})}, ("content", built.filename, built.content))
 
 
+def padded(size: int) -> Built:
+    """A wheel of exactly `size` bytes."""
+    built = wheel(payload=b"\0" * (size - len(wheel().content)))
+    assert len(built.content) == size
+    return built
+
+
 def head(registry: MemoryRegistry, headers: Mapping[str, str], path: str = UPLOAD) -> bytes:
     return request("POST", path, {"PRIVATE-TOKEN": registry.root_token, "Content-Type": FORM_TYPE, **headers})
 
@@ -270,8 +277,8 @@ def test_an_empty_file_is_refused(registry: MemoryRegistry) -> None:
 
 def test_two_files_are_refused(registry: MemoryRegistry) -> None:
     """One request publishes one file; of two neither is kept."""
-    other = sdist()
-    answer = post(registry, form(DEMO.fields, ("content", DEMO.filename, DEMO.content), ("content", other.filename, other.content)))
+    other, large = sdist(), padded(900_000)
+    answer = post(registry, form(DEMO.fields, ("content", large.filename, large.content), ("content", other.filename, other.content)))
     assert (answer.code, answer.json) == (
         400,
         {"message": "400 Bad request - The upload form cannot be read: it holds two files called content; send one file a request"},
@@ -294,8 +301,7 @@ def test_a_field_that_is_a_file_is_invalid(registry: MemoryRegistry) -> None:
 @pytest.mark.parametrize("cut", [1, 4, 30, 200, 600])
 def test_a_form_cut_off_is_refused(registry: MemoryRegistry, cut: int) -> None:
     """A body that ends before its form does is refused, wherever it was cut (hardening row 46)."""
-    body = whole(DEMO)[: -cut - 2]
-    answer = post(registry, body)
+    answer = post(registry, whole(padded(900_000))[: -cut - 2])
     assert answer.code == 400
     assert answer.json["message"].startswith("400 Bad request - The upload form cannot be read: ")
     assert nothing_left(registry)
@@ -354,7 +360,9 @@ def test_two_lengths_are_refused(registry: MemoryRegistry) -> None:
 def test_a_broken_chunk_is_refused(registry: MemoryRegistry) -> None:
     """A chunk whose size is no number ends the connection with 400, and nothing stays behind (hardening row 46)."""
     wire = registry.connect()
-    wire.send(head(registry, {"Transfer-Encoding": "chunked"}) + b"200\r\n" + whole(DEMO)[:512] + b"\r\nzz\r\n")
+    wire.send(head(registry, {"Transfer-Encoding": "chunked"}) + b"c3500\r\n" + whole(padded(900_000))[:800_000] + b"\r\n")
+    assert len(registry.staged_files()) == 1
+    wire.send(b"zz\r\n")
     assert [answer.code for answer in wire.answers("POST")] == [400]
     assert wire.closed
     assert nothing_left(registry)
@@ -412,13 +420,6 @@ def test_no_message_carries_a_line_break(registry: MemoryRegistry) -> None:
 
 
 # --- how much -------------------------------------------------------------------------------------------------------------------------
-
-
-def padded(size: int) -> Built:
-    """A wheel of exactly `size` bytes."""
-    built = wheel(payload=b"\0" * (size - len(wheel().content)))
-    assert len(built.content) == size
-    return built
 
 
 def test_a_file_of_the_largest_size_is_accepted(registry: MemoryRegistry) -> None:
@@ -550,11 +551,12 @@ def test_a_refusal_in_the_middle_of_a_body_is_drained(registry: MemoryRegistry) 
     assert wire.closed
 
 
-@pytest.mark.parametrize("sent", [0, 1, 100, 400, 600, -3, -1])
+@pytest.mark.parametrize("sent", [0, 1, 100, 400, 600_000, -3, -1])
 def test_an_early_disconnect_leaves_nothing(registry: MemoryRegistry, sent: int) -> None:
     """A client that goes in the middle of its body leaves no staged file, no blob, no row (hardening row 46)."""
-    body, wire = whole(DEMO), registry.connect()
+    body, wire = whole(padded(900_000)), registry.connect()
     wire.send(head(registry, {"Content-Length": str(len(body))}) + body[: sent if sent >= 0 else len(body) + sent])
+    assert len(registry.staged_files()) == (0 if 0 <= sent < 500_000 else 1)
     wire.hang_up()
     assert nothing_left(registry)
     assert published(registry) == []

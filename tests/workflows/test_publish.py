@@ -230,7 +230,7 @@ def test_other_bytes_under_a_taken_name_are_refused(press: Press) -> None:
 @pytest.mark.parametrize("stale", [False, True], ids=["seen early", "seen by the catalog"])
 @pytest.mark.parametrize("accept", [False, True])
 def test_identical_bytes_again(*, accept: bool, stale: bool) -> None:
-    """The same bytes again are refused as GitLab does, or accepted as PyPI does, as configured, however late it shows (hardening rows 48, 49)."""
+    """The same bytes again are refused as by GitLab or accepted as by PyPI, as configured, however late seen (hardening rows 48, 49)."""
     press = made(accept_identical=accept)
     first = press.publish()
     press.catalog.stale = stale
