@@ -812,7 +812,7 @@ class Wire:
     transport: _Transport
     closed: bool = False
     delivered: int = 0  # bytes that the server has taken
-    _outgoing: bytes = b""
+    _outgoing: bytearray = Factory(bytearray)
 
     @classmethod
     def to(cls, site: Site, peer: str = "192.0.2.7") -> "Wire":
@@ -833,7 +833,8 @@ class Wire:
             if self.transport.disconnecting:
                 self._close(ConnectionAborted() if self.aborted else ConnectionDone())
             elif self._outgoing and self.reading:
-                piece, self._outgoing = self._outgoing[:_PIECE], self._outgoing[_PIECE:]
+                piece = bytes(self._outgoing[:_PIECE])
+                del self._outgoing[:_PIECE]
                 self.delivered += len(piece)
                 self.channel.dataReceived(piece)
             else:
@@ -852,6 +853,11 @@ class Wire:
         """Read answers again."""
         self.channel.resumeProducing()
         self.settle()
+
+    @property
+    def undelivered(self) -> int:
+        """How many bytes the server has not taken yet."""
+        return len(self._outgoing)
 
     @property
     def reading(self) -> bool:
