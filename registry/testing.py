@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 from attrs import Factory, define, field, frozen
 from treq.client import HTTPClient
 from treq.testing import RequestTraversalAgent
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred, execute, succeed
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.testing import MemoryReactorClock, StringTransport
@@ -784,7 +784,10 @@ class _Transport(StringTransport):
     producerState: str
 
     def __init__(self, peer: str) -> None:
-        super().__init__(IPv4Address("TCP", "127.0.0.1", 8080), IPv4Address("TCP", peer, 40000), lenient=True)
+        if peer:
+            super().__init__(IPv4Address("TCP", "127.0.0.1", 8080), IPv4Address("TCP", peer, 40000), lenient=True)
+        else:
+            super().__init__(UNIXAddress("/run/registry.sock"), UNIXAddress(None), lenient=True)
 
     def write(self, data: bytes) -> None:
         """ITransport."""
@@ -816,7 +819,7 @@ class Wire:
 
     @classmethod
     def to(cls, site: Site, peer: str = "192.0.2.7") -> "Wire":
-        """Connect."""
+        """Connect, from the address `peer`, or through a unix socket if that is empty."""
         channel = cast("HTTPChannel", site.buildProtocol(None))
         transport = _Transport(peer)
         channel.makeConnection(cast("Any", transport))
