@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from attrs import define, frozen
-from twisted.internet.address import IPv4Address
+from attrs import Factory, define, frozen
+from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
@@ -79,7 +79,10 @@ class _Transport(StringTransport):
     producerState: str
 
     def __init__(self, peer: str) -> None:
-        super().__init__(IPv4Address("TCP", "127.0.0.1", 8080), IPv4Address("TCP", peer, 40000), lenient=True)
+        if peer:
+            super().__init__(IPv4Address("TCP", "127.0.0.1", 8080), IPv4Address("TCP", peer, 40000), lenient=True)
+        else:
+            super().__init__(UNIXAddress("/run/registry.sock"), UNIXAddress(None), lenient=True)
 
     def write(self, data: bytes) -> None:
         """ITransport."""
@@ -107,11 +110,11 @@ class Wire:
     transport: _Transport
     closed: bool = False
     delivered: int = 0  # bytes that the server has taken
-    _outgoing: bytes = b""
+    _outgoing: bytearray = Factory(bytearray)
 
     @classmethod
     def to(cls, site: Site, peer: str = "192.0.2.7") -> "Wire":
-        """Connect."""
+        """Connect, from the address `peer`, or through a unix socket if that is empty."""
         channel = cast("HTTPChannel", site.buildProtocol(None))
         transport = _Transport(peer)
         channel.makeConnection(cast("Any", transport))
@@ -128,7 +131,8 @@ class Wire:
             if self.transport.disconnecting:
                 self._close(ConnectionAborted() if self.aborted else ConnectionDone())
             elif self._outgoing and self.reading:
-                piece, self._outgoing = self._outgoing[:_PIECE], self._outgoing[_PIECE:]
+                piece = bytes(self._outgoing[:_PIECE])
+                del self._outgoing[:_PIECE]
                 self.delivered += len(piece)
                 self.channel.dataReceived(piece)
             else:
@@ -147,6 +151,11 @@ class Wire:
         """Read answers again."""
         self.channel.resumeProducing()
         self.settle()
+
+    @property
+    def undelivered(self) -> int:
+        """How many bytes the server has not taken yet."""
+        return len(self._outgoing)
 
     @property
     def reading(self) -> bool:

@@ -61,6 +61,9 @@ class SegmentResource(KleinResource):
 
     def render(self, request: IRequest) -> KleinRenderable:
         """Resource."""
+        if not request.requestHeaders.hasHeader(b"host"):
+            # HTTP/1.0: Twisted would take our own address instead, and fail on a unix socket, which has none. Nothing here depends on it.
+            request.requestHeaders.setRawHeaders(b"host", [b"localhost"])
         if not _is_host(request.getRequestHostname()):
             return answer(request, 400, {"error": "400 Bad Request - the Host header is not a host name"})
         raw = b"/".join(request.path[1:].split(b"/")[len(request.prepath) :])

@@ -119,11 +119,12 @@ def test_a_page_is_in_the_order_of_publishing(catalog: Catalog) -> None:
     catalog.add(1, "c-2.tar.gz", name="My.Demo", version="2.0")
     catalog.add(1, "a-1.tar.gz", name="my-demo", version="1.0", sha256="b" * 64)
     catalog.add(1, "b-2.tar.gz", name="MY_demo", version="2", sha256="c" * 64)
+    catalog.add(1, "d-3.tar.gz", name="MY-DEMO", version="3.0", sha256="e" * 64)
     catalog.add(1, "x-1.tar.gz", name="other", sha256="d" * 64)
     page = catalog.page(1, name="my__demo")
     assert page is not None
-    assert [file.filename for file in page.files] == ["c-2.tar.gz", "a-1.tar.gz", "b-2.tar.gz"]
-    assert [file.version for file in page.files] == ["2.0", "1.0", "2.0"]
+    assert [file.filename for file in page.files] == ["c-2.tar.gz", "a-1.tar.gz", "b-2.tar.gz", "d-3.tar.gz"]
+    assert [file.version for file in page.files] == ["2.0", "1.0", "2.0", "3.0"]
     assert page.display == "My.Demo"
     assert page.name == Name("my-demo")
     assert catalog.page(1, name="nothing") is None

@@ -242,6 +242,20 @@ def test_discarding_waits_for_the_thread_that_writes(tmp_path: Path) -> None:
     assert one.folder() == []
 
 
+def test_discarding_waits_for_the_thread_that_flushes(tmp_path: Path) -> None:
+    """A file that is being written back is not closed under that thread; it is removed right after, and nothing stays open."""
+    disk = FailingDisk()
+    one = bench(tmp_path, disk)
+    one.staged.write(b"x" * _FLUSH_EVERY)
+    one.threads.let()
+    assert one.threads.waiting == 1
+    one.staged.discard()
+    assert one.threads.waiting == 1
+    one.threads.let_all()
+    assert disk.steps == ["create", "write", "flush_behind", "remove"]
+    assert (one.folder(), open_files(tmp_path)) == ([], [])
+
+
 # --- errors of the disk ---------------------------------------------------------------------------------------------------------------
 
 STEPS = ["create", "write", "flush", "make_folder", "replace", "flush_folder"]

@@ -8,7 +8,6 @@ from twisted.web.resource import Resource
 from registry.domain.access import Permission
 from registry.domain.errors import Unavailable
 from registry.testing import (
-    BOUNDARY,
     FORM_TYPE,
     HeldThreads,
     MemoryRegistry,
@@ -124,10 +123,11 @@ def test_an_idle_connection_is_cut(registry: MemoryRegistry) -> None:
 @pytest.mark.parametrize(("a_minute", "cut"), [(1024, False), (1023, True), (0, True)])
 def test_a_slow_body_is_cut(registry: MemoryRegistry, a_minute: int, *, cut: bool) -> None:
     """A body that moves less than 1 KiB in a minute is cut and leaves nothing; one that just does goes on (hardening row 46)."""
-    body = form(DEMO.fields, ("content", DEMO.filename, b"x" * 10_000))
+    body = form(DEMO.fields, ("content", DEMO.filename, b"x" * 900_000))
     wire = registry.connect()
-    wire.send(upload_head(registry, **{"Content-Length": str(len(body))}))
-    sent = 0
+    sent = 600_000
+    wire.send(upload_head(registry, **{"Content-Length": str(len(body))}) + body[:sent])
+    assert len(registry.staged_files()) == 1
     registry.pass_time(2, wire)
     for _ in range(5):
         wire.send(body[sent : sent + a_minute])
@@ -317,7 +317,9 @@ def test_nothing_to_drain_is_drained(registry: MemoryRegistry) -> None:
 def test_what_does_not_finish_is_cut(registry: MemoryRegistry) -> None:
     """After the grace period an unfinished upload is cut and leaves nothing."""
     wire, over = registry.connect(), list[None]()
-    wire.send(upload_head(registry, **{"Content-Length": "5000"}) + f"--{BOUNDARY}\r\n".encode())
+    body = form(DEMO.fields, ("content", DEMO.filename, b"x" * 900_000))
+    wire.send(upload_head(registry, **{"Content-Length": str(len(body))}) + body[:-10])
+    assert len(registry.staged_files()) == 1
     registry.site.drain().addCallback(over.append)
     registry.site.abort()
     wire.settle()

@@ -226,9 +226,10 @@ def test_the_host_header_never_comes_back(tmp_path_factory: pytest.TempPathFacto
     registry.close()
 
 
-def test_a_host_is_not_needed(held: MemoryRegistry) -> None:
-    """An old client that sends no Host header is served."""
-    wire = held.connect()
+@pytest.mark.parametrize("peer", ["192.0.2.7", ""])
+def test_a_host_is_not_needed(held: MemoryRegistry, peer: str) -> None:
+    """An old client that sends no Host header is served, through a unix socket too."""
+    wire = held.connect(peer)
     wire.send(f"GET {BASE}/simple/ HTTP/1.0\r\nPRIVATE-TOKEN: {held.root_token}\r\n\r\n".encode())
     assert [answer.code for answer in wire.answers()] == [200]
     assert wire.closed

@@ -28,6 +28,7 @@ from registry.testing import (
     sdist,
     wheel,
 )
+from registry.web.request import _LINGER_BYTES
 
 UPLOAD = "/api/v4/projects/1/packages/pypi"
 DEMO = wheel()
@@ -36,6 +37,13 @@ LIMIT = 1 << 20  # of registry_in_memory
 
 def whole(built: Built, fields: Mapping[str, str] | None = None) -> bytes:
     return form({**built.fields, **(fields or {})}, ("content", built.filename, built.content))
+
+
+def padded(size: int) -> Built:
+    """A wheel of exactly `size` bytes."""
+    built = wheel(payload=b"\0" * (size - len(wheel().content)))
+    assert len(built.content) == size
+    return built
 
 
 def head(registry: MemoryRegistry, headers: Mapping[str, str], path: str = UPLOAD) -> bytes:
@@ -270,8 +278,8 @@ def test_an_empty_file_is_refused(registry: MemoryRegistry) -> None:
 
 def test_two_files_are_refused(registry: MemoryRegistry) -> None:
     """One request publishes one file; of two neither is kept."""
-    other = sdist()
-    answer = post(registry, form(DEMO.fields, ("content", DEMO.filename, DEMO.content), ("content", other.filename, other.content)))
+    other, large = sdist(), padded(900_000)
+    answer = post(registry, form(DEMO.fields, ("content", large.filename, large.content), ("content", other.filename, other.content)))
     assert (answer.code, answer.json) == (
         400,
         {"message": "400 Bad request - The upload form cannot be read: it holds two files called content; send one file a request"},
@@ -294,8 +302,7 @@ def test_a_field_that_is_a_file_is_invalid(registry: MemoryRegistry) -> None:
 @pytest.mark.parametrize("cut", [1, 4, 30, 200, 600])
 def test_a_form_cut_off_is_refused(registry: MemoryRegistry, cut: int) -> None:
     """A body that ends before its form does is refused, wherever it was cut (hardening row 46)."""
-    body = whole(DEMO)[: -cut - 2]
-    answer = post(registry, body)
+    answer = post(registry, whole(padded(900_000))[: -cut - 2])
     assert answer.code == 400
     assert answer.json["message"].startswith("400 Bad request - The upload form cannot be read: ")
     assert nothing_left(registry)
@@ -354,7 +361,9 @@ def test_two_lengths_are_refused(registry: MemoryRegistry) -> None:
 def test_a_broken_chunk_is_refused(registry: MemoryRegistry) -> None:
     """A chunk whose size is no number ends the connection with 400, and nothing stays behind (hardening row 46)."""
     wire = registry.connect()
-    wire.send(head(registry, {"Transfer-Encoding": "chunked"}) + b"200\r\n" + whole(DEMO)[:512] + b"\r\nzz\r\n")
+    wire.send(head(registry, {"Transfer-Encoding": "chunked"}) + b"c3500\r\n" + whole(padded(900_000))[:800_000] + b"\r\n")
+    assert len(registry.staged_files()) == 1
+    wire.send(b"zz\r\n")
     assert [answer.code for answer in wire.answers("POST")] == [400]
     assert wire.closed
     assert nothing_left(registry)
@@ -412,13 +421,6 @@ def test_no_message_carries_a_line_break(registry: MemoryRegistry) -> None:
 
 
 # --- how much -------------------------------------------------------------------------------------------------------------------------
-
-
-def padded(size: int) -> Built:
-    """A wheel of exactly `size` bytes."""
-    built = wheel(payload=b"\0" * (size - len(wheel().content)))
-    assert len(built.content) == size
-    return built
 
 
 def test_a_file_of_the_largest_size_is_accepted(registry: MemoryRegistry) -> None:
@@ -538,6 +540,47 @@ def test_a_refused_body_is_not_drained_for_ever(registry: MemoryRegistry) -> Non
     assert registry.site.channels == set()
 
 
+def test_a_refused_body_has_an_end(registry: MemoryRegistry) -> None:
+    """Who goes on sending fast after a refusal is cut once as much was dropped as anybody may need to hear of it."""
+    wire = registry.connect()
+    wire.send(head(registry, {"PRIVATE-TOKEN": "glpat-unknown", "Content-Length": str(4 << 30)}))
+    (refused,) = wire.channel.requests
+    refused._dropped = _LINGER_BYTES - 1  # a gigabyte takes too long to send
+    wire.send(b"x")
+    assert not wire.closed
+    wire.send(b"x")
+    assert (wire.closed, wire.aborted) == (True, True)
+
+
+def test_who_hangs_up_after_a_refusal_is_forgotten(registry: MemoryRegistry) -> None:
+    """A client that reads its refusal and goes leaves no timer behind."""
+    wire = registry.connect()
+    wire.send(head(registry, {"PRIVATE-TOKEN": "glpat-unknown", "Content-Length": "1000"}))
+    wire.hang_up()
+    registry.pass_time(60)
+    assert registry.site.channels == set()
+
+
+def test_a_refused_upload_is_logged_with_its_user(registry: MemoryRegistry) -> None:
+    """The access log names who was admitted, though his body was not."""
+    wire = registry.connect()
+    wire.send(head(registry, {"Content-Length": str(1 << 40)}) + b"x")
+    wire.hang_up()
+    other = registry.connect()
+    other.send(head(registry, {"Content-Length": str(1 << 40), "Expect": "100-continue"}))
+    registry.pass_time(2, other)
+    assert [line.split()[2] for line in registry.access_log().splitlines()] == ["root"]
+
+
+@pytest.mark.parametrize("name", ["a\tb", "caf\u00e9", "\u202e", "n" * 2000, "a  b"])
+def test_a_field_name_is_one_line_too(registry: MemoryRegistry, name: str) -> None:
+    """A field's name, which the client chose, stands in a reason phrase as one short line of printable text (hardening row 3)."""
+    answer = post(registry, form(DEMO.fields, (name, "x.txt", b"x")))
+    assert (answer.code, answer.json) == (400, {"error": f"{name} is invalid"})
+    assert answer.reason.isprintable()
+    assert len(answer.reason) <= 300
+
+
 def test_a_refusal_in_the_middle_of_a_body_is_drained(registry: MemoryRegistry) -> None:
     """An error that shows half-way is answered at once; what is still on its way is dropped."""
     body = form({**DEMO.fields, "content": "x"}) + b"y" * (2 << 20)
@@ -550,11 +593,12 @@ def test_a_refusal_in_the_middle_of_a_body_is_drained(registry: MemoryRegistry) 
     assert wire.closed
 
 
-@pytest.mark.parametrize("sent", [0, 1, 100, 400, 600, -3, -1])
+@pytest.mark.parametrize("sent", [0, 1, 100, 400, 600_000, -3, -1])
 def test_an_early_disconnect_leaves_nothing(registry: MemoryRegistry, sent: int) -> None:
     """A client that goes in the middle of its body leaves no staged file, no blob, no row (hardening row 46)."""
-    body, wire = whole(DEMO), registry.connect()
+    body, wire = whole(padded(900_000)), registry.connect()
     wire.send(head(registry, {"Content-Length": str(len(body))}) + body[: sent if sent >= 0 else len(body) + sent])
+    assert len(registry.staged_files()) == (0 if 0 <= sent < 500_000 else 1)
     wire.hang_up()
     assert nothing_left(registry)
     assert published(registry) == []
@@ -590,6 +634,47 @@ def test_a_disconnect_while_the_disk_works_leaves_all_or_nothing(tmp_path: Path,
     assert published(registry) == [DEMO.filename]
 
 
+def test_a_disconnect_before_the_route_runs_leaves_nothing(tmp_path: Path) -> None:
+    """A client that goes after its last byte, while it must be admitted anew, has its file dropped and nothing published."""
+    readers = HeldThreads()
+    registry = registry_in_memory(tmp_path / "data", readers=readers)
+    body, wire = whole(padded(900_000)), registry.connect()
+    wire.send(head(registry, {"Content-Length": str(len(body))}))
+    readers.let_all()
+    wire.send(body[:600_000])
+    registry.user("somebody")  # a change that may alter rights: the decision is made again
+    wire.send(body[600_000:])
+    assert readers.waiting
+    assert len(registry.staged_files()) == 1
+    wire.hang_up()
+    readers.let_all()
+    assert nothing_left(registry)
+
+
+@pytest.mark.parametrize("slow_client_first", [False, True])
+def test_reading_goes_on_only_when_both_sides_have_room(tmp_path: Path, *, slow_client_first: bool) -> None:
+    """Neither a client that reads again nor a disk that has drained sets a body going that the other side still holds back."""
+    files = HeldThreads()
+    registry = registry_in_memory(tmp_path / "data", files=files, limit=64 << 20)
+    body, wire = whole(padded(32 << 20)), registry.connect()
+    wire.send(head(registry, {"Content-Length": str(len(body))}) + body)
+    assert not wire.reading
+    if slow_client_first:
+        wire.stop_reading()
+        wire.read_on()
+        assert not wire.reading
+        files.let_all()
+    else:
+        wire.stop_reading()
+        delivered = wire.delivered
+        files.let_all()
+        assert not wire.reading
+        wire.read_on()
+        assert wire.delivered > delivered
+    finish(wire, files)
+    assert [answer.code for answer in wire.answers("POST")] == [201]
+
+
 def test_a_slow_disk_slows_the_sender_down(tmp_path: Path) -> None:
     """While too much waits for the disk the connection is not read; once it has drained, reading goes on and the upload succeeds."""
     files = HeldThreads()
@@ -599,11 +684,15 @@ def test_a_slow_disk_slows_the_sender_down(tmp_path: Path) -> None:
     assert not wire.reading
     assert wire.delivered < 16 << 20
     assert wire.answers("POST") == []
-    while files.waiting or not wire.reading:
+    finish(wire, files)
+    assert [answer.code for answer in wire.answers("POST")] == [201]
+
+
+def finish(wire: Wire, files: HeldThreads) -> None:
+    """Let disk and client go on until neither has anything left to do."""
+    while files.waiting or wire.undelivered:
         files.let_all()
         wire.settle()
-    files.let_all()
-    assert [answer.code for answer in wire.answers("POST")] == [201]
 
 
 def test_the_body_waits_for_the_decision(tmp_path: Path) -> None:
