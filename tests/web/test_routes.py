@@ -399,3 +399,15 @@ def test_a_large_file_goes_out_of_a_stock_site(tmp_path: Path, *, parse: bool) -
     wire.send(request("GET", f"{BASE}/files/{built.sha256}/{built.filename}", {"PRIVATE-TOKEN": registry.root_token}))
     (answer,) = wire.answers()
     assert (answer.code, answer.complete, answer.body == built.content) == (200, True, True)
+
+
+@pytest.mark.parametrize("path", [f"{BASE}/simple", "/api/v4/user", "/api/v4/personal_access_tokens/self", "/api/v4/projects/1", "/"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_cookies_sign_nobody_in(tmp_path: Path, path: str, method: str) -> None:
+    """No answer sets a cookie and none is read, so a page elsewhere cannot act for somebody who is signed in (hardening row 33)."""
+    registry = registry_in_memory(tmp_path / "data")
+    token = registry.root_token
+    cookie = f"private_token={token}; access_token={token}; _gitlab_session={token}; authorization={token}"
+    plain, with_cookie = registry.ask(method, path), registry.ask(method, path, {"Cookie": cookie})
+    assert (plain.code, plain.body) == (with_cookie.code, with_cookie.body)
+    assert "set-cookie" not in {*plain.headers, *with_cookie.headers}

@@ -1,4 +1,4 @@
-"""Users, groups, projects and members through python-gitlab, unmodified."""
+"""Users, groups, projects, members and pages of lists through python-gitlab, unmodified; tokens and packages have files of their own."""
 
 from collections.abc import Iterator
 
@@ -150,6 +150,17 @@ def test_members_come_and_go(server: Server, root: gitlab.Gitlab, ann: User) -> 
     hers.groups.get(group.id).members.delete(ann.id)
     with pytest.raises(gitlab.GitlabGetError):
         hers.projects.get(project.id)
+
+
+def test_lists_are_walked_page_by_page(root: gitlab.Gitlab) -> None:
+    """python-gitlab's iterator visits every row once, in order, by the links and totals of the pages' headers."""
+    made = [root.groups.create({"name": f"g{number:02}", "path": f"g{number:02}"}).path for number in range(25)]
+    walked = root.groups.list(iterator=True, per_page=10, order_by="path")
+    assert [group.path for group in walked] == made
+    assert (walked.total, walked.total_pages, walked.per_page) == (25, 3, 10)
+    second = root.groups.list(page=2, per_page=10, order_by="path", get_all=False)
+    assert [group.path for group in second] == made[10:20]
+    assert root.groups.list(page=4, per_page=10, order_by="path", get_all=False) == []
 
 
 def test_its_error_classes_are_raised(server: Server, root: gitlab.Gitlab, ann: User) -> None:
