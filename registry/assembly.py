@@ -236,10 +236,10 @@ class RegistryService(Service):
                 await self.uses.flush()
             except RegistryError as error:
                 _log.warn("When files were downloaded last, and tokens used, could not be written: {error}", error=error)
-        if self.log is not None and self.pools[0].pool.started:
+        if self.log is not None and self.pools[0].started:
             await self.log.flush()
         for pool in self.pools:
-            if pool.pool.started:
+            if pool.started:
                 pool.stop()
         if isinstance(self._outcome, Started):
             # What was cut may have left something half-written. Only a start that succeeded makes the directory ours to clean.
