@@ -89,6 +89,9 @@ class IStagedBlob(Interface):
         Until `discard`, a sweep leaves the blob alone, so that the caller can write the row that names it. Raises `StorageFull`.
         """
 
+    async def admit(look: Callable[[BinaryIO, int], T]) -> T:
+        """`inspect` and then `keep`, in one visit to a thread; if `look` raises, nothing is kept. It is the last that is read of it."""
+
     def discard() -> None:
         """Forget it: what was not kept is removed, what was kept is from now on subject to sweeping. May be called twice."""
 
@@ -164,6 +167,9 @@ class IPackages(Interface):
 
     async def rules(project_id: int) -> tuple[ProtectionRule, ...]:
         """The project's protection rules, for who publishes there."""
+
+    async def prospect(project_id: int, name: Name) -> tuple[tuple[ProtectionRule, ...], Page | None]:
+        """What publishing under `name` will meet, in one read: the project's `rules`, and its `page` as far as there is one."""
 
     async def named(digests: list[str]) -> set[str]:
         """Those of a list of sha256 that some file names."""

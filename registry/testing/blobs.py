@@ -79,6 +79,12 @@ class MemoryStagedBlob:
             self._blobs.pin(self._sha256)
         self._blobs.place(self._sha256, bytes(self._data))
 
+    async def admit(self, look: Callable[[BinaryIO, int], T]) -> T:
+        """IStagedBlob."""
+        result = await self.inspect(look)
+        await self.keep()
+        return result
+
     def discard(self) -> None:
         """IStagedBlob."""
         if self._discarded:

@@ -87,6 +87,10 @@ class MemoryPackages:
         """IPackages."""
         return self.protection.get(project_id, ())
 
+    async def prospect(self, project_id: int, name: Name) -> tuple[tuple[ProtectionRule, ...], Page | None]:
+        """IPackages."""
+        return await self.rules(project_id), await self.page((project_id,), name)
+
     async def named(self, digests: list[str]) -> set[str]:
         """IPackages."""
         return {row.file.sha256 for row in self._rows} & set(digests)

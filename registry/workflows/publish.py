@@ -8,11 +8,10 @@ from typing import BinaryIO
 from attrs import define
 from twisted.internet.defer import Deferred
 
-from registry.domain.access import Project
 from registry.domain.errors import DigestMismatch, EmptyFile, FileExists, RegistryError
 from registry.domain.inventory import origin_of
 from registry.domain.metadata import CoreMetadata, read_core_metadata, valid_requires_python
-from registry.domain.model import Actor, Digests, File, NewFile
+from registry.domain.model import Actor, Digests, File, NewFile, Page
 from registry.domain.protection import demand_push, level_of
 from registry.domain.upload import Upload, read_upload
 from registry.interfaces import IBlobs, IPackages, IStagedBlob
@@ -49,18 +48,18 @@ class Publisher:
         try:
             upload = read_upload(fields, filename)
             level = level_of(admission.identity, project, admission.standing)
-            demand_push(await self.packages.rules(project.id), upload.name, level)
+            rules, page = await self.packages.prospect(project.id, upload.name)
+            demand_push(rules, upload.name, level)
             assert staged is not None, "a form with a file name has a file"
             digests = await staged.finish(tuple(upload.digests))
             _compare(upload, digests)
-            await self._not_published(project, upload, digests)
+            _not_published(page, upload, digests)
 
             def look(archive: BinaryIO, size: int) -> CoreMetadata:
                 return read_core_metadata(archive, size, upload.file, upload.name, upload.version)
 
-            metadata = await staged.inspect(look)
             # First the bytes, then the row: a crash in between leaves an orphan for the sweep, never a row without bytes.
-            await staged.keep()
+            metadata = await staged.admit(look)
             new = _new_file(upload, digests, metadata, origin_of(admission.identity))
             try:
                 return await self.packages.add_file(project.id, new, actor)
@@ -87,12 +86,12 @@ class Publisher:
         with suppress(RegistryError):
             await self.blobs.release([sha256], self.packages.named)
 
-    async def _not_published(self, project: Project, upload: Upload, digests: Digests) -> None:
-        # Only so that a duplicate is told before its archive is read; the catalog decides between two at once.
-        page = await self.packages.page((project.id,), upload.name)
-        for file in page.files if page is not None else ():
-            if file.filename == upload.file.text:
-                raise FileExists(filename=file.filename, identical=hmac.compare_digest(file.sha256, digests.sha256))
+
+def _not_published(page: Page | None, upload: Upload, digests: Digests) -> None:
+    # Only so that a duplicate is told before its archive is read; the catalog decides between two at once.
+    for file in page.files if page is not None else ():
+        if file.filename == upload.file.text:
+            raise FileExists(filename=file.filename, identical=hmac.compare_digest(file.sha256, digests.sha256))
 
 
 def _compare(upload: Upload, digests: Digests) -> None:

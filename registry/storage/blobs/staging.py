@@ -106,15 +106,17 @@ class StagedBlob:
 
     async def keep(self) -> None:
         """IStagedBlob."""
-        assert self._digests is not None, "finish() comes before keep()"
-        if self._flushing is not None:
-            await self._flushing
-        self._check()
-        if not self._pinned:
-            self._pinned = self._digests.sha256
-            self._shelf.pin(self._pinned)
+        digests = await self._ready()
         try:
-            await self._threads.run(self._do_keep, self._digests.sha256)
+            await self._threads.run(self._do_keep, digests.sha256)
+        except OSError as error:
+            raise _named(error) from error
+
+    async def admit(self, look: Callable[[BinaryIO, int], T]) -> T:
+        """IStagedBlob."""
+        digests = await self._ready()
+        try:
+            return await self._threads.run(self._do_admit, look, digests.sha256)
         except OSError as error:
             raise _named(error) from error
 
@@ -128,6 +130,17 @@ class StagedBlob:
         if self._pinned:
             self._shelf.unpin(self._pinned)
         self._clean_up_when_idle()
+
+    async def _ready(self) -> Digests:
+        """Nothing is under way, and what will be kept is pinned."""
+        assert self._digests is not None, "finish() comes before keep()"
+        if self._flushing is not None:
+            await self._flushing
+        self._check()
+        if not self._pinned:
+            self._pinned = self._digests.sha256
+            self._shelf.pin(self._pinned)
+        return self._digests
 
     # --- the pump ---
 
@@ -213,6 +226,14 @@ class StagedBlob:
     def _do_keep(self, sha256: str) -> None:
         self._disk.flush(self._descriptor)
         self._shelf.place(self._path, sha256)
+
+    def _do_admit(self, look: Callable[[BinaryIO, int], T], sha256: str) -> T:
+        result = self._do_inspect(look)
+        self._do_keep(sha256)
+        # Here, so that it does not take a visit of its own.
+        descriptor, self._descriptor = self._descriptor, -1
+        self._do_clean_up(descriptor)
+        return result
 
     def _do_clean_up(self, descriptor: int) -> None:
         os.close(descriptor)

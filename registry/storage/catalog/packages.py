@@ -35,6 +35,8 @@ _SAME_PACKAGE = select(packages.c.id, packages.c.version).where(
     packages.c.project_id == bindparam("project"), packages.c.name == bindparam("name"), packages.c.version_key == bindparam("version")
 )
 _SAME_FILE = select(files.c.sha256).where(files.c.package_id == bindparam("package"), files.c.filename == bindparam("filename"))
+_THE_PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project"))
+_THE_USER = select(users.c.id).where(users.c.id == bindparam("user"))
 _NEW_BLOB = insert(blobs)
 _SAME_BLOB = select(blobs.c.size).where(blobs.c.sha256 == bindparam("sha256"))
 
@@ -65,6 +67,15 @@ class SqlPackages:
     async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
         """IPackages."""
         return await self._database.write(lambda writing: _add(writing, project_id, new, actor))
+
+    async def prospect(self, project_id: int, name: Name) -> tuple[tuple[ProtectionRule, ...], Page | None]:
+        """IPackages."""
+        given = {"projects": [project_id], "name": name.normalized}
+
+        def work(connection: Connection) -> tuple[tuple[ProtectionRule, ...], Page | None]:
+            return tuple(rules_of(connection, project_id)), _page(connection.execute(_PAGE, given).all(), name)
+
+        return await self._database.read(work)
 
     async def rules(self, project_id: int) -> tuple[ProtectionRule, ...]:
         """IPackages."""
@@ -186,9 +197,9 @@ def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> File:
 
 def _check_still_there(connection: Connection, project_id: int, actor: Actor) -> None:
     """Raises when the project or the publisher was removed since he was let in: an upload takes its time."""
-    if connection.execute(select(projects.c.id).where(projects.c.id == project_id)).first() is None:
+    if connection.execute(_THE_PROJECT, {"project": project_id}).first() is None:
         raise UnknownProject
-    if actor.user_id is not None and connection.execute(select(users.c.id).where(users.c.id == actor.user_id)).first() is None:
+    if actor.user_id is not None and connection.execute(_THE_USER, {"user": actor.user_id}).first() is None:
         raise Unauthenticated
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from zope.interface import implementer
 
 from registry.domain.errors import NotFound, Unprocessable
@@ -86,10 +86,14 @@ class SqlProtection:
         return await self._database.write(work)
 
 
+# Made once, so that SQLAlchemy compiles it once: every upload asks.
+_RULES = select(protection_rules).where(protection_rules.c.project_id == bindparam("project")).order_by(protection_rules.c.id)
+
+
 def rules_of(connection: Connection, project_id: int, *, limit: int | None = None, offset: int = 0) -> list[ProtectionRule]:
     """The rules of a project, oldest first."""
-    query = select(protection_rules).where(protection_rules.c.project_id == project_id).order_by(protection_rules.c.id)
-    return [_rule(row) for row in connection.execute(query.limit(limit).offset(offset or None))]
+    query = _RULES if limit is None else _RULES.limit(limit).offset(offset or None)
+    return [_rule(row) for row in connection.execute(query, {"project": project_id})]
 
 
 def _rule(row: Any) -> ProtectionRule:
