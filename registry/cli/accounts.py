@@ -9,11 +9,10 @@ from registry.composition import Store, now
 from registry.domain.access import User, Visibility
 from registry.domain.errors import InvalidSetting
 from registry.domain.model import NewToken, ProjectInfo
-from registry.domain.paths import ProjectPath, check_segment
+from registry.domain.paths import LARGEST_ID, ProjectPath, check_segment, id_in
 from registry.domain.tokens import PERSONAL_SCOPES, Scope, check_scopes, mint, parse_expiry
 
 # The catalog's integers end here; a longer number names nothing.
-_LARGEST = 2**63 - 1
 
 
 @click.group()
@@ -99,7 +98,7 @@ def token_list(store: Store, username: str | None, as_json: bool) -> None:
 
 
 @token.command("revoke")
-@click.argument("token_id", type=click.IntRange(min=1, max=_LARGEST))
+@click.argument("token_id", type=click.IntRange(min=1, max=LARGEST_ID))
 @with_store
 def token_revoke(store: Store, token_id: int) -> None:
     """Make token TOKEN_ID (see `token list`) useless, at once and for good."""
@@ -137,9 +136,13 @@ def project_list(store: Store, as_json: bool) -> None:
 @with_store
 def project_show(store: Store, ref: str, as_json: bool) -> None:
     """Show PROJECT, by number or path."""
-    is_number = ref.isascii() and ref.isdigit() and len(ref) <= len(str(_LARGEST)) and int(ref) <= _LARGEST
-    found = result(store.places.projects(int(ref) if is_number else ref))
-    show([_project(one) for one in found], as_json=as_json, one=True)
+    show([_project(project_named(store, ref))], as_json=as_json, one=True)
+
+
+def project_named(store: Store, ref: str) -> ProjectInfo:
+    """The project with this number or path. Raises `Missing`."""
+    number = id_in(ref)
+    return result(store.places.projects(ref if number is None else number))[0]
 
 
 def _user(one: User) -> dict[str, object]:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 import click
 from attrs import evolve
 
+from registry.cli.accounts import project_named
 from registry.cli.output import show
-from registry.cli.packages import project_named
 from registry.cli.store import result, with_store
 from registry.composition import Store
 from registry.domain.audit import Entry, Search, parse_moment

@@ -3,23 +3,17 @@
 import attrs
 import click
 
+from registry.cli.accounts import project_named
 from registry.cli.output import say, show
 from registry.cli.store import as_json, operator, result, with_store
 from registry.composition import Store
 from registry.domain.inventory import FileInfo, FileOrder, PackageInfo, Wanted
-from registry.domain.model import ProjectInfo
+from registry.domain.paths import LARGEST_ID
 from registry.domain.protection import ADMIN, DELETE_LEVELS, PUSH_LEVELS, ProtectionRule
 
 # The catalog's integers end here; a longer number names nothing.
-_LARGEST = 2**63 - 1
-_NUMBER = click.IntRange(min=1, max=_LARGEST)
+_NUMBER = click.IntRange(min=1, max=LARGEST_ID)
 _BATCH = 1000
-
-
-def project_named(store: Store, ref: str) -> ProjectInfo:
-    """The project with this number or path. Raises `Missing`."""
-    is_number = ref.isascii() and ref.isdigit() and len(ref) <= len(str(_LARGEST)) and int(ref) <= _LARGEST
-    return result(store.places.projects(int(ref) if is_number else ref))[0]
 
 
 @click.group()

@@ -12,6 +12,17 @@ _FORBIDDEN_ENDINGS = (".", ".git", ".atom")
 _ALLOWED = "use ASCII letters, digits, '_', '-' and '.', beginning with a letter, digit or '_', not ending in '.', '.git' or '.atom'"
 
 
+# The largest number the catalog can hold; what is larger names nothing.
+LARGEST_ID = 2**63 - 1
+_ID_DIGITS = len(str(LARGEST_ID))
+
+
+def id_in(text: str) -> int | None:
+    """The id that `text` is, None if it can be none: ASCII digits only, and no larger than the catalog can hold."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= _ID_DIGITS and int(text) <= LARGEST_ID
+    return int(text) if is_number else None
+
+
 def check_segment(what: str, text: str) -> str:
     """Return `text` if it may be one segment of a path. Raises `InvalidSetting`."""
     # All digits would be taken for a number wherever an id or a path may stand.

@@ -17,6 +17,7 @@ from registry.domain.errors import (
     expiry_passed,
 )
 from registry.domain.model import Change, Memberships, StoredCredential
+from registry.domain.paths import LARGEST_ID
 from registry.domain.tokens import Carrier, Credential, Secret
 from registry.interfaces import IAccess
 from registry.workflows.failures import Failures
@@ -229,12 +230,8 @@ def _unknown(credential: Credential) -> Identity:
     raise Unauthenticated
 
 
-# SQLite's integers end here; a longer number names nothing.
-_LARGEST = 2**63 - 1
-
-
 def _ref(ref: str) -> int | str:
     # GitLab: a segment of digits is an id; a path of digits only cannot be made.
     if ref.isascii() and ref.isdigit():
-        return min(int(ref[:20]), _LARGEST)
+        return min(int(ref[:20]), LARGEST_ID)
     return ref

@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 from registry.domain.errors import InvalidParameters
+from registry.domain.paths import id_in
 from registry.web.errors import answer, secure
 from registry.web.rest.paging import Paging, page_headers
 from registry.web.routes import Call
-
-_LARGEST = 2**63 - 1
-_DIGITS = 19
 
 
 def reply(call: Call, value: object, status: int = 200) -> bytes:
@@ -51,11 +48,7 @@ def day(moment: datetime | None) -> str | None:
 
 def number(name: str, text: str) -> int:
     """A number in a path. Raises `InvalidParameters` (GitLab: 400 `<name> is invalid`)."""
-    if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS or int(text) > _LARGEST:
+    found = id_in(text)
+    if found is None:
         raise InvalidParameters(problem=f"{name} is invalid")
-    return int(text)
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """Those of `values` that are not None: for columns to change."""
-    return {name: value for name, value in values.items() if value is not None}
+    return found

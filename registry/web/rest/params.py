@@ -10,10 +10,9 @@ from attrs import frozen
 from werkzeug.http import parse_options_header
 
 from registry.domain.errors import InvalidParameters
+from registry.domain.paths import id_in
 
 _TRUE, _FALSE = {"true", "t", "1", "yes", "on"}, {"false", "f", "0", "no", "off"}
-_LARGEST = 2**63 - 1
-_DIGITS = 19
 # Longer than any text this API keeps; what is longer is refused before it is looked at.
 TEXT_LIMIT = 2000
 # How many parameters one request may carry.
@@ -72,15 +71,10 @@ class Params:
         value = self.values.get(name)
         if value is None or value == "":
             return None
-        text = str(value)
-        if (
-            isinstance(value, bool | float | list | dict)
-            or not (text.isascii() and text.isdigit())
-            or len(text) > _DIGITS
-            or int(text) > _LARGEST
-        ):
+        found = None if isinstance(value, bool | float | list | dict) else id_in(str(value))
+        if found is None:
             raise InvalidParameters(problem=f"{name} is invalid")
-        return int(text)
+        return found
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """True or false."""
