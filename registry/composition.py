@@ -1,7 +1,7 @@
 """What a registry is made of: the store of a data directory, and the workflows and routes over it. `assembly` gives it a life."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,13 @@ def compose(
     place_tokens = PlaceTokens(tokens=store.place_tokens, uses=uses, now=clock)
     jobs = Jobs(jobs=store.jobs, access=store.access, now=clock)
     library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages, small_budget=config.cache.files)
-    publisher = Publisher(packages=store.packages, blobs=store.blobs, accept_identical=config.uploads.accept_identical)
+    publisher = Publisher(
+        packages=store.packages,
+        blobs=store.blobs,
+        now=clock,
+        accept_identical=config.uploads.accept_identical,
+        close_after=timedelta(seconds=config.uploads.close_after) if config.uploads.close_after else None,
+    )
     settings = LiveSettings(catalog=store.settings, max_file_size=config.uploads.max_file_size)
     downloads = Downloads(inventory=store.inventory, now=clock)
     curation = Curation(inventory=store.inventory, packages=store.packages, blobs=store.blobs)

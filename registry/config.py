@@ -143,6 +143,9 @@ class Uploads:
     accept_identical: bool = _key(
         "no", switch, "yes: uploading the same bytes under the same name again succeeds; no: it is refused, as GitLab does."
     )
+    close_after: float = _key(
+        "0", duration, "How long a version takes files after its first one, such as 14d; 0: for ever. Closing by hand works either way."
+    )
 
 
 @frozen(kw_only=True)

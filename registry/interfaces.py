@@ -1,7 +1,7 @@
 """The seams. A docstring here is the contract that every implementation, real or fake, is tested against."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, BinaryIO, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -39,7 +39,9 @@ from registry.domain.paths import ProjectPath
 from registry.domain.people import NewUser, UserChange, UserListing
 from registry.domain.places import Listing, NamespaceInfo, ProjectDetails, Wishes
 from registry.domain.protection import ProtectionRule
+from registry.domain.releases import Prospect
 from registry.domain.tokens import Secret
+from registry.domain.versions import Version
 
 T = TypeVar("T")
 
@@ -157,22 +159,29 @@ class IPackages(Interface):
         """Normalised names that hold at least one file, sorted."""
 
     async def file(project_ids: Sequence[int], sha256: str, filename: str) -> File | None:
-        """The first published `File` with this digest and name, both exact; None if there is none."""
+        """The first published `File` with this digest and name, both exact; None if there is none.
 
-    async def add_file(project_id: int, new: NewFile, actor: Actor) -> File:
-        """Record a `NewFile` whose blob is kept, creating its package if need be, in one transaction with its journal row.
+        Raises `Quarantined` where all that there is belongs to quarantined names.
+        """
 
-        Raises `FileExists` when the package already has a file of that name: of two callers at once, exactly one succeeds.
+    async def provenance(file_id: int) -> Mapping[str, object] | None:
+        """The provenance object (PEP 740) of the file with this number; None if it has none."""
+
+    async def add_file(project_id: int, new: NewFile, actor: Actor, *, close_after: timedelta | None = None) -> File:
+        """Record a `NewFile` whose blobs are kept, creating its package if need be, in one transaction with its journal row.
+
+        A file of a yanked version is yanked with it. `close_after`: how old a version may be that still takes files. Raises `FileExists`
+        when the package already has a file of that name (of two callers at once, exactly one succeeds), `VersionClosed`, `NotAccepting`.
         """
 
     async def rules(project_id: int) -> tuple[ProtectionRule, ...]:
         """The project's protection rules, for who publishes there."""
 
-    async def prospect(project_id: int, name: Name) -> tuple[tuple[ProtectionRule, ...], Page | None]:
-        """What publishing under `name` will meet, in one read: the project's `rules`, and its `page` as far as there is one."""
+    async def prospect(project_id: int, name: Name, version: Version, filename: str) -> Prospect:
+        """What publishing this file will meet, in one read."""
 
     async def named(digests: list[str]) -> set[str]:
-        """Those of a list of sha256 that some file names."""
+        """Those of a list of sha256 that some file names, as its own or as that of its core metadata."""
 
     def blobs() -> AsyncIterator[list[tuple[str, int, str]]]:
         """All blobs that the catalog names: an async iterator of lists of (sha256, size, one file name)."""
@@ -524,3 +533,14 @@ class IMembers(Interface):
 
     async def remove(place: Place, user_id: int | str, actor: Actor, by: Identity | None) -> None:
         """End a direct membership; of a group, those below it too. Members may leave. Raises `NotFound`, `Forbidden`."""
+
+
+class IAttestations(Interface):
+    """What proves who built a file (PEP 740)."""
+
+    async def verify(filename: str, sha256: str, text: str) -> Mapping[str, object]:
+        """Verify the upload form's `attestations` field (`text`) for a file of this name and digest; the provenance object to serve for it.
+
+        Every attestation must verify, offline and off the reactor thread. Raises `InvalidAttestations` if one does not, `Unavailable` where
+        that cannot be found out.
+        """

@@ -134,6 +134,76 @@ class InvalidArchive(RegistryError):
 
 
 @frozen(kw_only=True)
+class NotAccepting(RegistryError):
+    """The name takes no uploads any more (PEP 792)."""
+
+    name: str
+    status: str
+    reason: str
+
+    def __str__(self) -> str:
+        why = f": {self.reason}" if self.reason else ""
+        return f"{shown(self.name)} is {self.status} and takes no uploads{why}. A Maintainer can set its status back to active"
+
+
+@frozen(kw_only=True)
+class VersionClosed(RegistryError):
+    """The version takes no further files. `since`: when its first file came, where its age has closed it."""
+
+    version: str
+    since: datetime | None
+
+    def __str__(self) -> str:
+        how = "was closed" if self.since is None else f"has been open since {self.since:%Y-%m-%d} and is closed by its age"
+        return f"Version {shown(self.version)} is closed: it {how}. Publish a new version, or let a Maintainer reopen this one"
+
+
+@frozen(kw_only=True)
+class Quarantined(RegistryError):
+    """The name is quarantined: its files are not offered to anybody (PEP 792)."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.name)} is quarantined: its files cannot be downloaded" + (f" ({self.reason})" if self.reason else "")
+
+
+@frozen(kw_only=True)
+class Deleted(RegistryError):
+    """The file was here and has been deleted."""
+
+    filename: str
+    at: datetime
+
+    def __str__(self) -> str:
+        return f"{shown(self.filename)} was deleted on {self.at:%Y-%m-%d}; its bytes are gone"
+
+
+@frozen(kw_only=True)
+class InvalidMoment(RegistryError):
+    """The text is no date and no instant."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.text)} is neither a date such as 2026-11-21 nor an instant such as 2026-11-21T09:30:00Z (RFC 3339)"
+
+
+@frozen(kw_only=True)
+class InvalidAttestations(RegistryError):
+    """Attestations that came with a file are malformed, prove nothing about it, or are signed by nobody the operator accepts (PEP 740)."""
+
+    problem: str
+
+    def __str__(self) -> str:
+        return (
+            f"Invalid attestations supplied during upload: {self.problem}. Nothing was stored; sign the file again with an accepted "
+            "identity, or upload it without attestations"
+        )
+
+
+@frozen(kw_only=True)
 class FileExists(RegistryError):
     """A file of this name is already published in this package; `identical` tells whether it has the same bytes."""
 

@@ -13,6 +13,8 @@ from registry.domain.versions import Version
 # What a wheel or sdist name consists of (PEP 427, PEP 625, PEP 440 epochs and local parts); no path, control or non-ASCII character.
 _CHARACTERS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _LONGEST = 255
+# PEP 658: where a file's core metadata is served, beside the file.
+METADATA_ENDING = ".metadata"
 _SDIST_ENDINGS = (".tar.gz", ".zip")
 
 

@@ -2,12 +2,32 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 
 from attrs import frozen
 
 from registry.domain.access import Identity, Place, Project, Role, Visibility
 from registry.domain.names import Name
 from registry.domain.versions import Version
+
+
+class ProjectStatus(Enum):
+    """What became of a name (PEP 792): the status marker of its page."""
+
+    ACTIVE = "active"
+    ARCHIVED = "archived"  # "MUST NOT allow uploads"; its files stay
+    DEPRECATED = "deprecated"  # as active; people are told
+    QUARANTINED = "quarantined"  # "MUST NOT allow uploads", and its files are not offered
+
+    @property
+    def takes_uploads(self) -> bool:
+        """Whether files may be published under the name."""
+        return self in {ProjectStatus.ACTIVE, ProjectStatus.DEPRECATED}
+
+    @property
+    def offers_files(self) -> bool:
+        """Whether what was published may be fetched."""
+        return self is not ProjectStatus.QUARANTINED
 
 
 @frozen(kw_only=True)
@@ -21,6 +41,10 @@ class File:
     size: int
     requires_python: str
     uploaded_at: datetime
+    yanked: str | None = None  # PEP 592: the reason, empty where none was given; None: not yanked
+    metadata_sha256: str = ""  # PEP 658: of the core metadata that is served beside it; empty: none is
+    provenance: bool = False  # PEP 740: attestations are held for it
+    gpg_sig: bool | None = None  # PEP 503: whether a signature lies beside it; None: nobody knows
 
 
 @frozen(kw_only=True)
@@ -30,6 +54,8 @@ class Page:
     name: Name
     display: str
     files: tuple[File, ...]
+    status: ProjectStatus = ProjectStatus.ACTIVE
+    status_reason: str = ""
 
 
 @frozen(kw_only=True)
@@ -60,6 +86,8 @@ class NewFile:
     requires_python: str
     metadata: Mapping[str, str | tuple[str, ...]]
     pipeline: Mapping[str, object] | None = None  # of an upload by a CI job: `inventory.origin_of`
+    metadata_blob: tuple[str, int] | None = None  # sha256 and size of the core metadata kept beside the file
+    provenance: Mapping[str, object] | None = None  # the provenance object (PEP 740)
 
 
 @frozen(kw_only=True)

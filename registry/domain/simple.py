@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from attrs import frozen
 
-from registry.domain.model import File, Index, Page
+from registry.domain.model import File, Index, Page, ProjectStatus
 from registry.domain.negotiation import Representation
 from registry.domain.versions import in_order
 
@@ -35,19 +35,23 @@ class Links:
         name = file.filename if _PLAIN.fullmatch(file.filename) else quote(file.filename)
         return f"{self.base}/api/v4/{self.scope}/packages/pypi/files/{file.sha256}/{name}#sha256={file.sha256}"
 
+    def provenance(self, file: File, name: str) -> str:
+        """Where the provenance object of `file` of this (normalised) name is: below the index, as PyPI's integrity API."""
+        return f"{self.base}/api/v4/{self.scope}/packages/pypi/integrity/{name}/{quote(file.version)}/{quote(file.filename)}/provenance"
+
 
 def render_page(page: Page, links: Links, representation: Representation) -> bytes:
-    """One name's files, in the order they were published."""
+    """One name's files, in the order they were published; none of a quarantined name (PEP 792)."""
+    files = page.files if page.status.offers_files else ()
     if representation.is_json:
-        head: dict[str, object] = {"meta": {"api-version": API_VERSION}, "name": page.name.normalized, "versions": _versions(page)}
+        head: dict[str, object] = {"meta": {"api-version": API_VERSION}, "name": page.name.normalized}
+        # PEP 792: left out, a project is active.
+        if page.status is not ProjectStatus.ACTIVE:
+            head["project-status"] = {"status": page.status.value, **({"reason": page.status_reason} if page.status_reason else {})}
+        head["versions"] = in_order(file.version for file in files)  # PEP 700: "must be unique"
         # A page may have thousands of files: as text each, not as objects, whose number alone would wake the garbage collector.
-        return _json(head)[:-1] + b',"files":[' + ",".join([_file(file, links) for file in page.files]).encode() + b"]}"
-    anchors = "".join(
-        # GitLab: href, then data-requires-python, which is there even when empty; every value escaped.
-        f'<a href="{escape(links.file(file))}" data-requires-python="{escape(file.requires_python)}">{escape(file.filename)}</a><br>\n'
-        for file in page.files
-    )
-    return _html(page.display, anchors)
+        return _json(head)[:-1] + b',"files":[' + ",".join([_file(file, page, links) for file in files]).encode() + b"]}"
+    return _html(page.display, "".join([_anchor(file, page, links) for file in files]), _status_tags(page))
 
 
 def render_index(index: Index, representation: Representation, *, prefix: str = "") -> bytes:
@@ -58,19 +62,56 @@ def render_index(index: Index, representation: Representation, *, prefix: str = 
     return _html(index.title, anchors)
 
 
-def _file(file: File, links: Links) -> str:
-    # PEP 700: "yyyy-mm-ddThh:mm:ss.ffffffZ", UTC. uv drops the whole page for a time in any other form.
-    at = file.uploaded_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    python = f',"requires-python":{_quoted(file.requires_python)}' if file.requires_python else ""
+def _file(file: File, page: Page, links: Links) -> str:
+    """One file's JSON. A key that has nothing to say is left out: uv drops a whole page for one null (PEP 691, PEP 700)."""
+    more = f',"requires-python":{_quoted(file.requires_python)}' if file.requires_python else ""
+    if file.metadata_sha256:
+        # PEP 714: under both names, the newer one first.
+        digest = f'{{"sha256":"{file.metadata_sha256}"}}'
+        more += f',"core-metadata":{digest},"dist-info-metadata":{digest}'
+    if file.yanked is not None:
+        # PEP 592: "either a boolean or ... a non-empty string".
+        more += f',"yanked":{_quoted(file.yanked) if file.yanked else "true"}'
+    if file.provenance:
+        more += f',"provenance":{_quoted(links.provenance(file, page.name.normalized))}'
+    if file.gpg_sig is not None:
+        more += f',"gpg-sig":{"true" if file.gpg_sig else "false"}'
     return (
         f'{{"filename":{_quoted(file.filename)},"url":{_quoted(links.file(file))},"hashes":{{"sha256":{_quoted(file.sha256)}}},'
-        f'"size":{file.size},"upload-time":"{at}"{python}}}'
+        f'"size":{file.size},"upload-time":"{_moment(file)}"{more}}}'
     )
 
 
-def _versions(page: Page) -> list[str]:
-    # PEP 700: "MUST contain all of the version strings ... must be unique".
-    return in_order(file.version for file in page.files)
+def _anchor(file: File, page: Page, links: Links) -> str:
+    """One file's HTML. GitLab: href, then data-requires-python, which is there even when empty; every value escaped."""
+    more = ""
+    if file.metadata_sha256:
+        more += f' data-core-metadata="sha256={file.metadata_sha256}" data-dist-info-metadata="sha256={file.metadata_sha256}"'
+    if file.yanked is not None:
+        more += f' data-yanked="{escape(file.yanked)}"'
+    if file.provenance and links.base.startswith("https://"):
+        # PEP 740: "MUST be a fully qualified URL", and a secure one.
+        more += f' data-provenance="{escape(links.provenance(file, page.name.normalized))}"'
+    if file.gpg_sig is not None:
+        more += f' data-gpg-sig="{"true" if file.gpg_sig else "false"}"'
+    return (
+        f'<a href="{escape(links.file(file))}" data-requires-python="{escape(file.requires_python)}"{more}'
+        # PEP 833 froze what HTML must say; uv reads these two all the same.
+        f' data-size="{file.size}" data-upload-time="{_moment(file)}">{escape(file.filename)}</a><br>\n'
+    )
+
+
+def _moment(file: File) -> str:
+    # PEP 700: "yyyy-mm-ddThh:mm:ss.ffffffZ", UTC. uv drops the whole page for a time in any other form.
+    return file.uploaded_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _status_tags(page: Page) -> str:
+    # PEP 792: "pypi:project-status" and "pypi:project-status-reason".
+    if page.status is ProjectStatus.ACTIVE:
+        return ""
+    tags = f'    <meta name="pypi:project-status" content="{page.status.value}">\n'
+    return tags + (f'    <meta name="pypi:project-status-reason" content="{escape(page.status_reason)}">\n' if page.status_reason else "")
 
 
 _quoted = json.JSONEncoder().encode
@@ -80,10 +121,10 @@ def _json(value: dict[str, object]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _html(title: str, anchors: str) -> bytes:
+def _html(title: str, anchors: str, tags: str = "") -> bytes:
     head = f"Links for {escape(title)}"
     return (
         "<!DOCTYPE html>\n<html>\n  <head>\n"
         f'    <meta name="pypi:repository-version" content="{API_VERSION}">\n'
-        f"    <title>{head}</title>\n  </head>\n  <body>\n    <h1>{head}</h1>\n{anchors}  </body>\n</html>\n"
+        f"{tags}    <title>{head}</title>\n  </head>\n  <body>\n    <h1>{head}</h1>\n{anchors}  </body>\n</html>\n"
     ).encode()

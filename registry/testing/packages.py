@@ -1,15 +1,18 @@
 """IPackages in memory."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from attrs import Factory, define, frozen
 from zope.interface import implementer
 
 from registry.domain.errors import FileExists
+from registry.domain.history import facts_for_replay
 from registry.domain.model import Actor, Change, File, NewFile, Page
 from registry.domain.names import Name
 from registry.domain.protection import ProtectionRule
+from registry.domain.releases import Prospect, Release, demand_open
+from registry.domain.versions import Version
 from registry.interfaces import IJournal, IPackages
 from registry.testing.scene import NOON
 
@@ -31,6 +34,7 @@ class MemoryPackages:
     changes: list[Change] = Factory(list)  # the journal
     protection: dict[int, tuple[ProtectionRule, ...]] = Factory(dict)  # by project
     _rows: list[_Row] = Factory(list)
+    _provenance: dict[int, Mapping[str, object]] = Factory(dict)  # by number of file
     _listeners: list[Callable[[tuple[Change, ...]], None]] = Factory(list)
 
     # --- IJournal ---
@@ -63,12 +67,18 @@ class MemoryPackages:
                 return row.file
         return None
 
-    async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+    async def provenance(self, file_id: int) -> Mapping[str, object] | None:
+        """IPackages."""
+        return self._provenance.get(file_id)
+
+    async def add_file(self, project_id: int, new: NewFile, actor: Actor, *, close_after: timedelta | None = None) -> File:
         """IPackages."""
         package = [row for row in self._rows if (row.project_id, row.name, row.version_key) == (project_id, new.name, new.version.key)]
         for row in package:
             if row.file.filename == new.filename:
                 raise FileExists(filename=new.filename, identical=row.file.sha256 == new.digests.sha256)
+        if package:
+            demand_open(Release(closed=None, begun_at=package[0].file.uploaded_at), new.version, close_after, self.now())
         file = File(
             id=len(self._rows) + 1,
             filename=new.filename,
@@ -77,7 +87,11 @@ class MemoryPackages:
             size=new.digests.size,
             requires_python=new.requires_python,
             uploaded_at=self.now(),
+            metadata_sha256=new.metadata_blob[0] if new.metadata_blob else "",
+            provenance=new.provenance is not None,
         )
+        if new.provenance is not None:
+            self._provenance[file.id] = new.provenance
         name = package[0].name if package else new.name
         self._rows.append(_Row(project_id=project_id, name=name, version_key=new.version.key, file=file))
         self._tell(project_id, name, file, actor)
@@ -87,13 +101,18 @@ class MemoryPackages:
         """IPackages."""
         return self.protection.get(project_id, ())
 
-    async def prospect(self, project_id: int, name: Name) -> tuple[tuple[ProtectionRule, ...], Page | None]:
+    async def prospect(self, project_id: int, name: Name, version: Version, filename: str) -> Prospect:
         """IPackages."""
-        return await self.rules(project_id), await self.page((project_id,), name)
+        mine = [row.file for row in self._rows if (row.project_id, row.name, row.version_key) == (project_id, name, version.key)]
+        return Prospect(
+            rules=await self.rules(project_id),
+            release=Release(closed=None, begun_at=mine[0].uploaded_at) if mine else None,
+            taken=next((file.sha256 for file in mine if file.filename == filename), None),
+        )
 
     async def named(self, digests: list[str]) -> set[str]:
         """IPackages."""
-        return {row.file.sha256 for row in self._rows} & set(digests)
+        return {digest for row in self._rows for digest in (row.file.sha256, row.file.metadata_sha256)} & set(digests)
 
     async def blobs(self) -> AsyncIterator[list[tuple[str, int, str]]]:
         """IPackages."""
@@ -111,7 +130,7 @@ class MemoryPackages:
             actor=actor,
             project_id=project_id,
             name=name.normalized,
-            detail={"version": file.version, "filename": file.filename, "sha256": file.sha256, "size": file.size},
+            detail={"display": name.display, **facts_for_replay(file)},
         )
         self.changes.append(change)
         for listener in self._listeners:

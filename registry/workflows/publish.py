@@ -1,8 +1,9 @@
 """Publishing: from a complete form and staged bytes to a file that everybody sees at once, or to nothing at all."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import BinaryIO
 
 from attrs import define
@@ -11,8 +12,9 @@ from twisted.internet.defer import Deferred
 from registry.domain.errors import DigestMismatch, EmptyFile, FileExists, RegistryError
 from registry.domain.inventory import origin_of
 from registry.domain.metadata import CoreMetadata, read_core_metadata, valid_requires_python
-from registry.domain.model import Actor, Digests, File, NewFile, Page
+from registry.domain.model import Actor, Digests, File, NewFile
 from registry.domain.protection import demand_push, level_of
+from registry.domain.releases import Prospect, demand_open, demand_takes_uploads
 from registry.domain.upload import Upload, read_upload
 from registry.interfaces import IBlobs, IPackages, IStagedBlob
 from registry.workflows.gate import Admission
@@ -20,11 +22,17 @@ from registry.workflows.gate import Admission
 
 @define(kw_only=True)
 class Publisher:
-    """Publishes files. `accept_identical`: the same bytes under the same name again are a success instead of `FileExists`."""
+    """Publishes files.
+
+    `accept_identical`: the same bytes under the same name again are a success instead of `FileExists`; `close_after`: how old a version may
+    be that still takes files (None: any age).
+    """
 
     packages: IPackages
     blobs: IBlobs
+    now: Callable[[], datetime]
     accept_identical: bool = False
+    close_after: timedelta | None = None
     _underway: int = 0  # publishes that have begun and not ended
     _settled: "Deferred[None] | None" = None  # somebody waits for them
 
@@ -48,12 +56,15 @@ class Publisher:
         try:
             upload = read_upload(fields, filename)
             level = level_of(admission.identity, project, admission.standing)
-            rules, page = await self.packages.prospect(project.id, upload.name)
-            demand_push(rules, upload.name, level)
+            prospect = await self.packages.prospect(project.id, upload.name, upload.version, upload.file.text)
+            demand_push(prospect.rules, upload.name, level)
+            demand_takes_uploads(upload.name.normalized, prospect.status, prospect.status_reason)
             assert staged is not None, "a form with a file name has a file"
             digests = await staged.finish(tuple(upload.digests))
             _compare(upload, digests)
-            _not_published(page, upload, digests)
+            # Both only so that they are told before the archive is read; the catalog decides between two at once.
+            _not_published(prospect, upload, digests)
+            demand_open(prospect.release, upload.version, self.close_after, self.now())
 
             def look(archive: BinaryIO, size: int) -> CoreMetadata:
                 return read_core_metadata(archive, size, upload.file, upload.name, upload.version)
@@ -62,7 +73,7 @@ class Publisher:
             metadata = await staged.admit(look)
             new = _new_file(upload, digests, metadata, origin_of(admission.identity))
             try:
-                return await self.packages.add_file(project.id, new, actor)
+                return await self.packages.add_file(project.id, new, actor, close_after=self.close_after)
             except RegistryError:
                 staged.discard()
                 await self._release(digests.sha256)
@@ -87,11 +98,9 @@ class Publisher:
             await self.blobs.release([sha256], self.packages.named)
 
 
-def _not_published(page: Page | None, upload: Upload, digests: Digests) -> None:
-    # Only so that a duplicate is told before its archive is read; the catalog decides between two at once.
-    for file in page.files if page is not None else ():
-        if file.filename == upload.file.text:
-            raise FileExists(filename=file.filename, identical=hmac.compare_digest(file.sha256, digests.sha256))
+def _not_published(prospect: Prospect, upload: Upload, digests: Digests) -> None:
+    if prospect.taken is not None:
+        raise FileExists(filename=upload.file.text, identical=hmac.compare_digest(prospect.taken, digests.sha256))
 
 
 def _compare(upload: Upload, digests: Digests) -> None:

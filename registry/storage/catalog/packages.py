@@ -1,37 +1,63 @@
 """IPackages over the database."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, Exists, Select, bindparam, insert, select
+from sqlalchemy import Connection, Exists, Select, and_, bindparam, func, insert, select
 from zope.interface import implementer
 
-from registry.domain.errors import FileExists, Unauthenticated, UnknownProject
-from registry.domain.model import Actor, File, NewFile, Page
+from registry.domain.errors import FileExists, Quarantined, Unauthenticated, UnknownProject
+from registry.domain.filenames import METADATA_ENDING
+from registry.domain.history import facts_for_replay
+from registry.domain.model import Actor, File, NewFile, Page, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.protection import ProtectionRule
+from registry.domain.releases import Prospect, Release, demand_open, demand_takes_uploads
+from registry.domain.versions import Version
 from registry.interfaces import IPackages
 from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.digests import named_among
 from registry.storage.catalog.protection import rules_of
-from registry.storage.catalog.tables import blobs, files, packages, projects, users
+from registry.storage.catalog.tables import blobs, files, packages, projects, statuses, users
 
 _BATCH = 1000
+_STATUS = and_(statuses.c.project_id == packages.c.project_id, statuses.c.name == packages.c.name)
+_QUARANTINED = ProjectStatus.QUARANTINED.value
 _FILE = select(
-    files.c.id, files.c.filename, packages.c.version, files.c.sha256, blobs.c.size, files.c.requires_python, files.c.uploaded_at
-).select_from(files.join(packages).join(blobs))
+    files.c.id,
+    files.c.filename,
+    packages.c.version,
+    files.c.sha256,
+    blobs.c.size,
+    files.c.requires_python,
+    files.c.uploaded_at,
+    files.c.yanked,
+    files.c.metadata_sha256,
+    files.c.provenance.is_not(None).label("provenance"),
+    statuses.c.status,
+    statuses.c.reason,
+).select_from(files.join(packages).join(blobs).outerjoin(statuses, _STATUS))
 # Made once each, so that SQLAlchemy compiles them once and knows them again by their identity.
 _PAGE = (
     _FILE.add_columns(packages.c.display_name)
     .where(packages.c.project_id.in_(bindparam("projects", expanding=True)), packages.c.name == bindparam("name"))
     .order_by(files.c.id)
 )
-_FOUND = _FILE.where(
-    files.c.sha256 == bindparam("sha256"),
-    files.c.filename == bindparam("filename"),
-    packages.c.project_id.in_(bindparam("projects", expanding=True)),
-).order_by(files.c.id)
-_SAME_PACKAGE = select(packages.c.id, packages.c.version).where(
+_FOUND = (
+    _FILE.add_columns(packages.c.name)
+    .where(
+        files.c.sha256 == bindparam("sha256"),
+        files.c.filename == bindparam("filename"),
+        packages.c.project_id.in_(bindparam("projects", expanding=True)),
+    )
+    .order_by(files.c.id)
+)
+_THE_STATUS = select(statuses.c.status, statuses.c.reason).where(
+    statuses.c.project_id == bindparam("project"), statuses.c.name == bindparam("name")
+)
+_SAME_PACKAGE = select(packages.c.id, packages.c.version, packages.c.created_at, packages.c.yanked, packages.c.closed).where(
     packages.c.project_id == bindparam("project"), packages.c.name == bindparam("name"), packages.c.version_key == bindparam("version")
 )
 _SAME_FILE = select(files.c.sha256).where(files.c.package_id == bindparam("package"), files.c.filename == bindparam("filename"))
@@ -56,24 +82,45 @@ class SqlPackages:
     async def names(self, project_ids: Sequence[int]) -> tuple[str, ...]:
         """IPackages."""
         query = select(packages.c.name).distinct().where(packages.c.project_id.in_(project_ids)).order_by(packages.c.name)
-        return tuple(await self._scalars(query.where(_has_files())))
+        hidden = select(statuses.c.name).where(_STATUS, statuses.c.status == _QUARANTINED).exists()
+        return tuple(await self._scalars(query.where(_has_files(), ~hidden)))
 
     async def file(self, project_ids: Sequence[int], sha256: str, filename: str) -> File | None:
         """IPackages."""
         given = {"projects": list(project_ids), "sha256": sha256, "filename": filename}
-        row = await self._database.read(lambda connection: connection.execute(_FOUND, given).first())
-        return None if row is None else _file(row)
+        rows = await self._database.read(lambda connection: connection.execute(_FOUND, given).all())
+        if not rows:
+            return None
+        offered = next((row for row in rows if row.status != _QUARANTINED), None)
+        if offered is None:
+            raise Quarantined(name=rows[0].name, reason=rows[0].reason)
+        return _file(offered)
 
-    async def add_file(self, project_id: int, new: NewFile, actor: Actor) -> File:
+    async def provenance(self, file_id: int) -> Mapping[str, object] | None:
         """IPackages."""
-        return await self._database.write(lambda writing: _add(writing, project_id, new, actor))
+        query = select(files.c.provenance).where(files.c.id == file_id)
+        return await self._database.read(lambda connection: connection.execute(query).scalar_one_or_none())
 
-    async def prospect(self, project_id: int, name: Name) -> tuple[tuple[ProtectionRule, ...], Page | None]:
+    async def add_file(self, project_id: int, new: NewFile, actor: Actor, *, close_after: timedelta | None = None) -> File:
         """IPackages."""
-        given = {"projects": [project_id], "name": name.normalized}
+        return await self._database.write(lambda writing: _add(writing, project_id, new, actor, close_after))
 
-        def work(connection: Connection) -> tuple[tuple[ProtectionRule, ...], Page | None]:
-            return tuple(rules_of(connection, project_id)), _page(connection.execute(_PAGE, given).all(), name)
+    async def prospect(self, project_id: int, name: Name, version: Version, filename: str) -> Prospect:
+        """IPackages."""
+
+        def work(connection: Connection) -> Prospect:
+            status, reason = _status(connection, project_id, name.normalized)
+            package = connection.execute(_SAME_PACKAGE, {"project": project_id, "name": name.normalized, "version": version.key}).first()
+            taken = None
+            if package is not None:
+                taken = connection.execute(_SAME_FILE, {"package": package.id, "filename": filename}).scalar_one_or_none()
+            return Prospect(
+                rules=tuple(rules_of(connection, project_id)),
+                status=status,
+                status_reason=reason,
+                release=None if package is None else Release(closed=package.closed, begun_at=package.created_at),
+                taken=taken,
+            )
 
         return await self._database.read(work)
 
@@ -83,11 +130,7 @@ class SqlPackages:
 
     async def named(self, digests: list[str]) -> set[str]:
         """IPackages."""
-        found: set[str] = set()
-        for start in range(0, len(digests), _BATCH):
-            query = select(files.c.sha256).distinct().where(files.c.sha256.in_(digests[start : start + _BATCH]))
-            found.update(await self._scalars(query))
-        return found
+        return await self._database.read(lambda connection: named_among(connection, digests))
 
     async def blobs(self) -> AsyncIterator[list[tuple[str, int, str]]]:
         """IPackages."""
@@ -112,87 +155,101 @@ def _has_files() -> Exists:
 
 
 def _blobs_after(sha256: str) -> Select[Any]:
-    one_name = select(files.c.filename).where(files.c.sha256 == blobs.c.sha256).order_by(files.c.id).limit(1).scalar_subquery()
-    query = select(blobs.c.sha256, blobs.c.size, one_name.label("filename"))
+    names = [
+        select(shown).where(column == blobs.c.sha256).order_by(files.c.id).limit(1).scalar_subquery()
+        for shown, column in ((files.c.filename, files.c.sha256), (files.c.filename + METADATA_ENDING, files.c.metadata_sha256))
+    ]
+    query = select(blobs.c.sha256, blobs.c.size, func.coalesce(*names).label("filename"))
     return query.where(blobs.c.sha256 > sha256).order_by(blobs.c.sha256).limit(_BATCH)
 
 
 def _page(rows: Sequence[Any], name: Name) -> Page | None:
-    """Several projects may hold files of one name: the first published stands for all."""
+    """Several projects may hold files of one name: the first published stands for all. A project's quarantine hides its own only."""
     if not rows:
         return None
+    offered = [row for row in rows if row.status != _QUARANTINED] or rows
     first: dict[str, File] = {}
-    # Unpacked, in the order of `_FILE`: by name it would take twice as long, and a page may have thousands.
-    for number, filename, version, sha256, size, requires_python, uploaded_at, _ in rows:
-        if filename not in first:
-            first[filename] = File(
-                id=number,
-                filename=filename,
-                version=version,
-                sha256=sha256,
-                size=size,
-                requires_python=requires_python,
-                uploaded_at=uploaded_at,
-            )
-    return Page(name=name, display=rows[0].display_name, files=tuple(first.values()))
+    for row in offered:
+        if row[1] not in first:
+            first[row[1]] = _file(row)
+    chief = offered[0]
+    return Page(
+        name=name,
+        display=chief.display_name,
+        files=tuple(first.values()),
+        status=ProjectStatus(chief.status or ProjectStatus.ACTIVE.value),
+        status_reason=chief.reason or "",
+    )
 
 
 def _file(row: Any) -> File:
+    # Unpacked, in the order of `_FILE`: by name it would take twice as long, and a page may have thousands.
+    number, filename, version, sha256, size, requires_python, uploaded_at, yanked, metadata_sha256, provenance, *_ = row
     return File(
-        id=row.id,
-        filename=row.filename,
-        version=row.version,
-        sha256=row.sha256,
-        size=row.size,
-        requires_python=row.requires_python,
-        uploaded_at=row.uploaded_at,
+        id=number,
+        filename=filename,
+        version=version,
+        sha256=sha256,
+        size=size,
+        requires_python=requires_python,
+        uploaded_at=uploaded_at,
+        yanked=yanked,
+        metadata_sha256=metadata_sha256 or "",
+        provenance=bool(provenance),
     )
 
 
-def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> File:
+def _status(connection: Connection, project_id: int, name: str) -> tuple[ProjectStatus, str]:
+    row = connection.execute(_THE_STATUS, {"project": project_id, "name": name}).first()
+    return (ProjectStatus.ACTIVE, "") if row is None else (ProjectStatus(row.status), row.reason)
+
+
+def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor, close_after: timedelta | None) -> File:
     connection = writing.connection
     _check_still_there(connection, project_id, actor)
-    package_id, version = _package(writing, project_id, new, actor)
-    taken = connection.execute(_SAME_FILE, {"package": package_id, "filename": new.filename}).scalar_one_or_none()
+    status, reason = _status(connection, project_id, new.name.normalized)
+    demand_takes_uploads(new.name.normalized, status, reason)
+    package = _package(writing, project_id, new, actor)
+    taken = connection.execute(_SAME_FILE, {"package": package.id, "filename": new.filename}).scalar_one_or_none()
     if taken is not None:
         raise FileExists(filename=new.filename, identical=taken == new.digests.sha256)
-    _blob(connection, writing, new)
-    file_id = insert_row(
-        connection,
-        files,
-        {
-            "package_id": package_id,
-            "filename": new.filename,
-            "sha256": new.digests.sha256,
-            "md5": new.digests.others.get("md5"),
-            "blake2_256": new.digests.others.get("blake2b"),
-            "requires_python": new.requires_python,
-            "metadata": dict(new.metadata),
-            "uploader_id": actor.user_id,
-            "uploaded_at": writing.at,
-            # Left out, so that the column is empty: a JSON null would be a value.
-            **({} if new.pipeline is None else {"pipeline": dict(new.pipeline)}),
-        },
-    )
-    writing.record(
-        "file.publish",
-        actor,
-        project_id=project_id,
-        name=new.name.normalized,
-        version=version,
+    demand_open(Release(closed=package.closed, begun_at=package.created_at), new.version, close_after, writing.at)
+    metadata_sha256, metadata_size = new.metadata_blob or (None, 0)
+    _blob(connection, writing, new.digests.sha256, new.digests.size)
+    if metadata_sha256 is not None:
+        _blob(connection, writing, metadata_sha256, metadata_size)
+    row = {
+        "package_id": package.id,
+        "filename": new.filename,
+        "sha256": new.digests.sha256,
+        "md5": new.digests.others.get("md5"),
+        "blake2_256": new.digests.others.get("blake2b"),
+        "requires_python": new.requires_python,
+        "metadata": dict(new.metadata),
+        "uploader_id": actor.user_id,
+        "uploaded_at": writing.at,
+        "yanked": package.yanked,
+        "metadata_sha256": metadata_sha256,
+    }
+    # Left out where there is nothing, so that the column is empty: a JSON null would be a value.
+    row.update({key: dict(value) for key, value in (("pipeline", new.pipeline), ("provenance", new.provenance)) if value is not None})
+    made = File(
+        id=insert_row(connection, files, row),
         filename=new.filename,
-        sha256=new.digests.sha256,
-        size=new.digests.size,
-    )
-    return File(
-        id=file_id,
-        filename=new.filename,
-        version=version,
+        version=package.version,
         sha256=new.digests.sha256,
         size=new.digests.size,
         requires_python=new.requires_python,
         uploaded_at=writing.at,
+        yanked=package.yanked,
+        metadata_sha256=metadata_sha256 or "",
+        provenance=new.provenance is not None,
     )
+    # All that a page says of it: dated views have nothing else to go by.
+    writing.record(
+        "file.publish", actor, project_id=project_id, name=new.name.normalized, display=new.name.display, **facts_for_replay(made)
+    )
+    return made
 
 
 def _check_still_there(connection: Connection, project_id: int, actor: Actor) -> None:
@@ -203,11 +260,22 @@ def _check_still_there(connection: Connection, project_id: int, actor: Actor) ->
         raise Unauthenticated
 
 
-def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> tuple[int, str]:
+@frozen
+class _Package:
+    """A package's row, found or made."""
+
+    id: int
+    version: str
+    created_at: datetime
+    yanked: str | None
+    closed: bool | None
+
+
+def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> _Package:
     same = {"project": project_id, "name": new.name.normalized, "version": new.version.key}
     row = writing.connection.execute(_SAME_PACKAGE, same).one_or_none()
     if row is not None:
-        return row.id, row.version
+        return _Package(*row)
     made = insert_row(
         writing.connection,
         packages,
@@ -221,10 +289,9 @@ def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> t
             "created_at": writing.at,
         },
     )
-    return made, new.version.display
+    return _Package(made, new.version.display, writing.at, None, None)
 
 
-def _blob(connection: Connection, writing: Writing, new: NewFile) -> None:
-    digests = new.digests
-    if connection.execute(_SAME_BLOB, {"sha256": digests.sha256}).scalar_one_or_none() is None:
-        connection.execute(_NEW_BLOB, {"sha256": digests.sha256, "size": digests.size, "created_at": writing.at})
+def _blob(connection: Connection, writing: Writing, sha256: str, size: int) -> None:
+    if connection.execute(_SAME_BLOB, {"sha256": sha256}).scalar_one_or_none() is None:
+        connection.execute(_NEW_BLOB, {"sha256": sha256, "size": size, "created_at": writing.at})

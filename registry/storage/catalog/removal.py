@@ -1,16 +1,13 @@
 """Taking things out for good: rows go before what they name, all in the transaction of the caller."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import ColumnElement, Connection, Select, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, or_, select, update
 
 from registry.domain.model import Actor
 from registry.domain.places import NamespaceInfo
 from registry.storage.catalog.access import in_tree
 from registry.storage.catalog.database import Writing
+from registry.storage.catalog.digests import digests_of, drop_blobs
 from registry.storage.catalog.tables import (
-    blobs,
     deploy_tokens,
     files,
     job_allowlist,
@@ -20,6 +17,7 @@ from registry.storage.catalog.tables import (
     packages,
     projects,
     protection_rules,
+    statuses,
     tokens,
     users,
 )
@@ -31,10 +29,10 @@ def remove_project(writing: Writing, project_id: int, path: str, actor: Actor) -
     """Remove a project with all it holds and all that gives access to it. Its blobs are swept later."""
     connection = writing.connection
     held = select(packages.c.id).where(packages.c.project_id == project_id)
-    digests = connection.execute(select(files.c.sha256).distinct().where(files.c.package_id.in_(held))).scalars().all()
+    digests = digests_of(connection, files.c.package_id.in_(held))
     connection.execute(delete(files).where(files.c.package_id.in_(held)))
-    _forget_blobs(connection, digests)
-    for table in (packages, protection_rules, job_tokens, deploy_tokens, members):
+    drop_blobs(connection, digests)
+    for table in (packages, statuses, protection_rules, job_tokens, deploy_tokens, members):
         connection.execute(delete(table).where(table.c.project_id == project_id))
     connection.execute(
         delete(job_allowlist).where(or_(job_allowlist.c.project_id == project_id, job_allowlist.c.source_project_id == project_id))
@@ -86,13 +84,3 @@ def _remove_bots(writing: Writing, of_place: ColumnElement[bool]) -> None:
 def _has_published(connection: Connection, user_id: int) -> bool:
     made = (select(packages.c.id).where(packages.c.creator_id == user_id), select(files.c.id).where(files.c.uploader_id == user_id))
     return any(connection.execute(query.limit(1)).first() is not None for query in made)
-
-
-def _forget_blobs(connection: Connection, digests: Sequence[str]) -> None:
-    for start in range(0, len(digests), _BATCH):
-        batch = digests[start : start + _BATCH]
-        connection.execute(delete(blobs).where(blobs.c.sha256.in_(batch), ~_named().exists()))
-
-
-def _named() -> Select[Any]:
-    return select(files.c.id).where(files.c.sha256 == blobs.c.sha256)

@@ -218,6 +218,8 @@ packages = _table(
     Column("creator_id", ForeignKey("users.id"), index=True),
     Column("created_at", Instant, nullable=False),
     Column("last_downloaded_at", Instant),
+    Column("yanked", Text),  # the reason (PEP 592), which files published later inherit; NULL: not yanked as a whole
+    Column("closed", Boolean),  # true: takes no more files; false: stays open whatever its age; NULL: as the configuration says
     UniqueConstraint("project_id", "name", "version_key"),
     Index(None, "project_id", "created_at", "id"),
     Index(None, "project_id", "version", "id"),
@@ -236,8 +238,23 @@ files = _table(
     Column("uploader_id", ForeignKey("users.id"), index=True),
     Column("uploaded_at", Instant, nullable=False),
     Column("pipeline", JSON),  # of an upload by a CI job: ref, sha, pipeline_id, job_id, user_id
+    Column("yanked", Text),  # the reason (PEP 592), empty where none was given; NULL: not yanked
+    # Of the blob that holds its core metadata (PEP 658). No foreign key: SQLite could only add one by copying the table.
+    Column("metadata_sha256", String(64), index=True),
+    Column("provenance", JSON),  # the provenance object (PEP 740)
     UniqueConstraint("package_id", "filename"),
     Index(None, "sha256", "filename"),
+)
+
+# What became of names (PEP 792); a name without a row is active.
+statuses = Table(
+    "statuses",
+    metadata,
+    Column("project_id", ForeignKey("projects.id"), primary_key=True),
+    Column("name", String(255), primary_key=True),  # normalised
+    Column("status", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_at", Instant, nullable=False),
 )
 
 journal = _table(
