@@ -107,6 +107,25 @@ def patterns(text: str) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
+def optional_file(text: str) -> Path | None:
+    """The path of a file, absolute or relative to where the server is started; None for the empty text."""
+    if "\0" in text:
+        raise ValueError("use the path of a file, such as /etc/registry/trusted_root.json")
+    return Path(text) if text else None
+
+
+def identity_patterns(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of token issuer and identity pattern, one a line: `ISSUER IDENTITY-PATTERN`; a `*` in the pattern stands for any text."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        issuer, *patterns = line.split()
+        # An issuer is the word of whoever names identities, so it is never a pattern.
+        if len(patterns) != 1 or not issuer.startswith(("https://", "http://")) or "*" in issuer:
+            raise ValueError("write an issuer and an identity pattern a line, such as https://gitlab.com https://gitlab.com/team/*")
+        found.append((issuer, patterns[0]))
+    return tuple(found)
+
+
 def count(text: str) -> int:
     """A whole number that is not negative."""
     if not (text.isascii() and text.isdigit()) or len(text) > _DIGITS:
@@ -192,6 +211,20 @@ class GitLab:
 
 
 @frozen(kw_only=True)
+class Attestations:
+    """`[attestations]`: proofs of who built a file (PEP 740)."""
+
+    trust_root: Path | None = _key(
+        "", optional_file, "Whom signatures are traced to: Sigstore's trusted_root.json; empty: attestations are not verified and not kept."
+    )
+    identities: tuple[tuple[str, str], ...] = _key(
+        "",
+        identity_patterns,
+        "Whose attestations are accepted, one a line: ISSUER IDENTITY-PATTERN, where * stands for any text; empty: nobody's.",
+    )
+
+
+@frozen(kw_only=True)
 class Upstream:
     """`[upstream]`: names that are not held here."""
 
@@ -209,6 +242,7 @@ class Config:
     log: Log = field(factory=Log)
     auth: Auth = field(factory=Auth)
     gitlab: GitLab = field(factory=GitLab)
+    attestations: Attestations = field(factory=Attestations)
     upstream: Upstream = field(factory=Upstream)
 
 

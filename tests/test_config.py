@@ -9,7 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.config import Config, InvalidConfig, describe, directory, duration, endpoints, interval, load_config, size, switch, url
+from registry.config import (
+    Config,
+    InvalidConfig,
+    describe,
+    directory,
+    duration,
+    endpoints,
+    identity_patterns,
+    interval,
+    load_config,
+    optional_file,
+    size,
+    switch,
+    url,
+)
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.ini"
 SETTINGS = list(describe())
@@ -84,6 +98,7 @@ def test_every_setting_has_a_variable(section: str, key: str, default: str, doc:
         "external_url": "http://other.test",
         "url": "http://other.test",
         "projects": "their/* = our/*",
+        "identities": "https://issuer.test https://them.test/*",
     }
     other = others.get(key, "tcp:7" if key == "listen" else "7")
     for variable in (f"REGISTRY__{section}__{key}".upper(), f"REGISTRY__{section}__{key}"):
@@ -106,7 +121,10 @@ def test_the_environment_is_the_process_environment(monkeypatch: pytest.MonkeyPa
     ("text", "expected"),
     [
         ("[sever]\n", r"there is no section \[sever\]; did you mean server\?"),
-        ("[xyzzy]\nkey = 1\n", r"there is no section \[xyzzy\]; there are server, uploads, cache, storage, log, auth, gitlab, upstream"),
+        (
+            "[xyzzy]\nkey = 1\n",
+            r"there is no section \[xyzzy\]; there are server, uploads, cache, storage, log, auth, gitlab, attestations, upstream",
+        ),
         ("[DEFAULT]\ngrace = 1\n", r"there is no section \[DEFAULT\]"),
         ("[server]\nlisten_on = x\n", r"section \[server\] has no key 'listen_on'; did you mean listen\?"),
         ("[cache]\nxyzzy = x\n", r"section \[cache\] has no key 'xyzzy'; there are pages, files"),
@@ -358,6 +376,31 @@ def test_directories() -> None:
     for wrong in ("", "a\0b"):
         with pytest.raises(ValueError, match="use the path of a directory"):
             directory(wrong)
+
+
+def test_a_file_may_be_none() -> None:
+    """A file that may be left out is any path, or none for the empty text."""
+    assert optional_file("/etc/registry/trusted_root.json") == Path("/etc/registry/trusted_root.json")
+    assert optional_file("") is None
+    with pytest.raises(ValueError, match="use the path of a file"):
+        optional_file("a\0b")
+
+
+def test_identities_are_pairs() -> None:
+    """Accepted identities are an issuer and a pattern a line, in their order; no line is nobody."""
+    assert identity_patterns("") == identity_patterns("\n  \n") == ()
+    assert identity_patterns("https://a.test https://b.test/*\n\n  http://c.test\t*@d.test \n") == (
+        ("https://a.test", "https://b.test/*"),
+        ("http://c.test", "*@d.test"),
+    )
+
+
+@pytest.mark.parametrize("line", ["https://a.test", "https://a.test b c", "a.test b", "https://*.test b", "* *", "https://a.test = b"])
+def test_what_is_no_pair_of_issuer_and_identity(line: str) -> None:
+    """A line without both, with more, or with a star in the issuer is refused, whatever stands beside it."""
+    for text in (line, f"https://a.test b\n{line}"):
+        with pytest.raises(ValueError, match="write an issuer and an identity pattern a line"):
+            identity_patterns(text)
 
 
 def test_configuration_is_inert() -> None:

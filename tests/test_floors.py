@@ -16,10 +16,11 @@ ROOMS: dict[str, frozenset[str]] = {
     "config": frozenset(),
     # Floor 1
     "interfaces": frozenset({"domain"}),
-    # Floor 2: the two know nothing of each other; a workflow brings them together.
+    # Floor 2: they know nothing of each other; a workflow brings them together.
     "storage": frozenset({"domain", "interfaces"}),
     "upstream": frozenset({"domain", "interfaces"}),
-    # Floor 3: never storage or upstream, only their interfaces.
+    "trust": frozenset({"domain", "interfaces"}),
+    # Floor 3: never storage, upstream or trust, only their interfaces.
     "workflows": frozenset({"domain", "interfaces"}),
     # Floor 4. The web is handed its settings by the assembly, one by one.
     "web": frozenset({"domain", "interfaces", "workflows"}),
@@ -29,7 +30,7 @@ ROOMS: dict[str, frozenset[str]] = {
     # (storage), from the configuration; serving is the assembly's.
     "cli": frozenset({"domain", "interfaces", "workflows", "storage", "config", "composition", "assembly"}),
     # Floor 5: what a registry is made of, and what gives it a life.
-    "composition": frozenset({"domain", "interfaces", "storage", "upstream", "workflows", "web", "config"}),
+    "composition": frozenset({"domain", "interfaces", "storage", "upstream", "trust", "workflows", "web", "config"}),
     "assembly": frozenset({"domain", "interfaces", "storage", "workflows", "web", "config", "welcome", "composition"}),
     "tap": frozenset({"assembly", "config"}),
     # Fakes and ready-made registries for tests, ours and those of who embeds us: it may use anything but the shell.
@@ -65,6 +66,7 @@ FORBIDDEN: dict[str, frozenset[str]] = {
     "interfaces": frozenset({"twisted.web", "threading", "time", *_HTTP, *_SQL}),
     "storage": frozenset({"twisted.web", *_HTTP}),
     "upstream": frozenset({"twisted.internet.reactor", "threading", "time", *_SQL}),
+    "trust": frozenset({"twisted.web", "twisted.internet.reactor", "socket", "threading", "time", *_HTTP, *_SQL}),
     # Workflows wait (Deferred) but do not speak HTTP or SQL, open nothing, start no thread and ask no clock.
     "workflows": frozenset({"twisted.web", "twisted.internet.reactor", *_IO, *_HTTP, *_SQL}),
     "web": frozenset({"twisted.internet.reactor", "threading", "time", *_SQL}),
@@ -231,6 +233,9 @@ def test_the_folder_of_plugins_is_no_package() -> None:
         ("registry.upstream.gitlab", "from registry.storage.threads import InlineThreads"),
         ("registry.upstream.gitlab", "from registry.config import Config"),
         ("registry.upstream.gitlab", "import sqlalchemy"),
+        ("registry.trust.verifier", "from registry.upstream.gitlab import GitLabJobs"),
+        ("registry.trust.verifier", "import treq"),
+        ("registry.workflows.publish", "from registry.trust.verifier import AttestationVerifier"),
         ("registry.composition", "from registry.assembly import assemble"),
         ("registry.composition", "from registry.cli.main import main"),
         ("registry.composition", "from registry.testing import MemoryBlobs"),

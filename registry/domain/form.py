@@ -6,10 +6,13 @@ from attrs import Factory, define, frozen
 from multipart import MultipartError, MultipartSegment, PushMultipartParser
 from werkzeug.http import parse_options_header
 
+from registry.domain.attestations import MOST_BYTES
 from registry.domain.errors import InvalidField, MalformedForm
 
 # GitLab cuts every metadata field at 4,000 characters or less, so what lies beyond is never seen.
 FIELD_BYTES = 1 << 16
+# Attestations are read whole or not at all. One byte more than may be read is kept, so that what is over is told as that and not as cut.
+LONG_FIELDS = {"attestations": MOST_BYTES + 1}
 # Everything that is not the file, in all: room for long descriptions and hundreds of classifiers, and an end for a form that has none.
 OVERHEAD_BYTES = 16 << 20
 PARTS = 2000
@@ -50,7 +53,8 @@ class UploadForm:
     """Feeds on body chunks, keeps the fields, hands the file through.
 
     `feed` yields the file's events; `close` returns the fields and raises `MalformedForm` if the form is not complete. Only the first
-    64 KiB of a field are kept, of a repeated field the last value (as GitLab does); a second file, or a file for a field, is refused.
+    64 KiB of a field are kept (1 MiB of attestations), of a repeated field the last value (as GitLab does); a second file, or a file for a
+    field, is refused.
     """
 
     _boundary: str
@@ -132,7 +136,7 @@ class UploadForm:
 
     def _collect(self, data: bytes) -> None:
         self._count(len(data))
-        room = FIELD_BYTES - len(self._value)
+        room = LONG_FIELDS.get(self._part or "", FIELD_BYTES) - len(self._value)
         if room > 0:
             self._value += data[:room]
 

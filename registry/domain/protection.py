@@ -9,6 +9,7 @@ from attrs import frozen
 from registry.domain.access import Identity, Place, Standing, role_in
 from registry.domain.errors import Forbidden, Unprocessable
 from registry.domain.names import Name
+from registry.domain.wildcards import fits
 
 # An administrator's level, above every role.
 ADMIN = 60
@@ -56,23 +57,8 @@ def normalize_pattern(text: str) -> str:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Whether the normalised `name` is one of those that `pattern`, in any spelling, means; `*` stands for any text, empty too.
-
-    Each piece between stars is looked for once, from where the last one ended: no pattern makes this slow.
-    """
-    first, *rest = normalize_pattern(pattern).split("*")
-    if not rest:
-        return name == first
-    *middle, last = rest
-    if len(name) < len(first) + len(last) or not name.startswith(first) or not name.endswith(last):
-        return False
-    at, end = len(first), len(name) - len(last)
-    for piece in middle:
-        found = name.find(piece, at, end)
-        if found < 0:
-            return False
-        at = found + len(piece)
-    return True
+    """Whether the normalised `name` is one of those that `pattern`, in any spelling, means; `*` stands for any text, empty too."""
+    return fits(normalize_pattern(pattern), name)
 
 
 def level_of(identity: Identity, place: Place, standing: Standing) -> int:

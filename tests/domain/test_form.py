@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.domain.attestations import MOST_BYTES
 from registry.domain.errors import InvalidField, MalformedForm
 from registry.domain.form import FIELD_BYTES, OVERHEAD_BYTES, PARTS, FileBegins, FileBytes, FileEnds, UploadForm, boundary_of
 from tests.strategies import BOUNDARY, Form, Part, body, chunkings, forms
@@ -167,6 +168,17 @@ def test_only_the_beginning_of_a_huge_field_is_kept(length: int, kept: int) -> N
     full = whole.index(b"x") + FIELD_BYTES
     for cut in (full - 1, full, full + 1):
         assert len(read(whole[:cut], whole[cut:])[1]["description"]) == kept
+
+
+@pytest.mark.parametrize(
+    ("length", "kept"),
+    [(FIELD_BYTES + 1, FIELD_BYTES + 1), (MOST_BYTES, MOST_BYTES), (MOST_BYTES + 1, MOST_BYTES + 1), (MOST_BYTES + 2, MOST_BYTES + 1)],
+)
+def test_attestations_are_kept_whole_up_to_one_mebibyte(length: int, kept: int) -> None:
+    """Attestations are kept up to 1 MiB and one byte, which tells whoever reads them that there were too many."""
+    whole = body(Part(name="attestations", value=b"x" * length), CONTENT)
+    assert len(read(whole)[1]["attestations"]) == kept
+    assert len(read(*(whole[at : at + 50_000] for at in range(0, len(whole), 50_000)))[1]["attestations"]) == kept
 
 
 @pytest.mark.parametrize("skipped", [False, True])
