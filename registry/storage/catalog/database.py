@@ -3,22 +3,25 @@
 import json
 import sqlite3
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import Factory, define, field, frozen
 from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, func, insert, inspect, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
+from twisted.logger import Logger
 from zope.interface import implementer
 
-from registry.domain.errors import Conflict, NewerSchema, NotFound, StorageFull, Unavailable
+from registry.domain.errors import NewerSchema, Unavailable
 from registry.domain.model import Actor, Change
 from registry.interfaces import IJournal, IThreads
+from registry.storage.catalog.commits import Commits
 from registry.storage.catalog.tables import journal, metadata
 
+_log = Logger()
 T = TypeVar("T")
 Listener = Callable[[tuple[Change, ...]], None]
 
@@ -26,11 +29,14 @@ Listener = Callable[[tuple[Change, ...]], None]
 HEAD = "0003"
 # Another process (the command line) may hold the write lock this long before we give up; in milliseconds.
 _BUSY = 10_000
+# A clock that steps back by less than this is held until it has caught up; a greater step is a correction, and believed.
+_STEP = timedelta(minutes=10)
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 @frozen
 class Writing:
-    """One write transaction: the connection, and the journal rows that go with what is done on it."""
+    """One work in a write transaction: the connection, and the journal rows that go with what is done on it."""
 
     connection: Connection
     at: datetime
@@ -68,6 +74,11 @@ class Database:
     _listeners: list[Listener] = Factory(list)
     _seen: int = field(default=0)  # the last serial read back by `poll`
     _told: set[int] = Factory(set)  # serials after that which are our own, and told already
+    _last: datetime = _EVER  # the moment of the last row, as far as we know; once open, the writing thread's
+    _commits: Commits = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._commits = Commits(threads=self._writer, engine=self._opened, writing=self._do_begin, told=self._committed)
 
     def open(self) -> None:
         """Create or migrate the schema and accept work. Blocking. Raises `NewerSchema`."""
@@ -85,6 +96,7 @@ class Database:
             _migrate(engine, found)
         with engine.connect() as connection:
             self._seen = latest(connection)
+            self._last = connection.execute(select(journal.c.at).where(journal.c.serial == self._seen)).scalar() or self._last
         self._inode = self._path.stat().st_ino
         self._engine = engine
 
@@ -101,13 +113,11 @@ class Database:
     async def write(self, work: Callable[[Writing], T]) -> T:
         """The result of `work`, committed durably together with the changes it recorded; on an exception nothing is.
 
-        Raises `StorageFull` or `Unavailable`.
+        Works that wait at the same time share a commit and do not notice each other; one whose transaction the database took back may be
+        run again. It is done, and told to listeners, though the caller stops waiting. Raises `StorageFull`, `Unavailable`; `Conflict` or
+        `NotFound` when the database's own rules refuse.
         """
-        outcome: tuple[T, tuple[Change, ...]] = await self._writer.run(self._do_write, work)
-        result, changes = outcome
-        self._told.update(change.serial for change in changes)
-        self._tell(changes)
-        return result
+        return await self._commits.run(work)
 
     def subscribe(self, listener: Listener) -> None:
         """IJournal."""
@@ -117,17 +127,26 @@ class Database:
         """IJournal."""
         changes = await self.read(self._do_poll)
         if changes:
-            self._seen = changes[-1].serial
+            seen, self._seen = self._seen, max(self._seen, changes[-1].serial)
             told, self._told = self._told, {serial for serial in self._told if serial > self._seen}
-            self._tell(tuple(change for change in changes if change.serial not in told))
+            self._tell(tuple(change for change in changes if change.serial > seen and change.serial not in told))
 
     async def check(self) -> None:
         """Return if the catalog answers and is still the file it was. Raises `Unavailable`."""
         await self._readers.run(self._do_check)
 
+    def _committed(self, changes: tuple[Change, ...]) -> None:
+        # A poll may have read them back before the writing thread was heard.
+        ours = tuple(change for change in changes if change.serial > self._seen)
+        self._told.update(change.serial for change in ours)
+        self._tell(ours)
+
     def _tell(self, changes: tuple[Change, ...]) -> None:
         for listener in self._listeners if changes else ():
-            listener(changes)
+            try:
+                listener(changes)
+            except Exception:  # noqa: BLE001 - the change is made, and the others must hear of it
+                _log.failure("a listener failed on what it was told")
 
     # --- in a thread ---
 
@@ -143,21 +162,11 @@ class Database:
         except OperationalError as error:
             raise Unavailable(part="catalog") from error
 
-    def _do_write(self, work: Callable[[Writing], T]) -> tuple[T, tuple[Change, ...]]:
-        try:
-            with self._opened().connect().execution_options(immediate=True) as connection, connection.begin():
-                writing = Writing(connection, self.now())
-                result = work(writing)
-            return result, tuple(writing.changes)
-        except IntegrityError as error:
-            # The database's own rules are the last to be asked: something went, or came, between a check and its use.
-            if "FOREIGN KEY" in str(error.orig):
-                raise NotFound from error
-            raise Conflict(text="It has just been made by somebody else") from error
-        except OperationalError as error:
-            if "full" in str(error.orig):
-                raise StorageFull from error
-            raise Unavailable(part="catalog") from error
+    def _do_begin(self, connection: Connection) -> Writing:
+        # The order of moments is that of the journal, also while a clock is set back a little.
+        now = self.now()
+        self._last = self._last if now < self._last < now + _STEP else now
+        return Writing(connection, self._last)
 
     def _do_poll(self, connection: Connection) -> list[Change]:
         if latest(connection) <= self._seen:
