@@ -50,7 +50,7 @@ def read_attestations(text: str) -> list[Mapping[str, Any]]:
     """The objects in the form's `attestations` field: a JSON array of one or more. Raises `InvalidAttestations`."""
     if len(text) > MOST_BYTES or len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
         raise InvalidAttestations(problem=f"the field is over {MOST_BYTES:,} bytes")
-    found = _parse(text)
+    found = _parse(text, "the field")
     if not isinstance(found, list):
         raise InvalidAttestations(problem="the field must be a JSON array of attestation objects (PEP 740)")
     if not found:
@@ -65,7 +65,7 @@ def read_attestations(text: str) -> list[Mapping[str, Any]]:
 
 def read_statement(payload: bytes) -> Statement:
     """What a signed payload states: an in-toto statement about exactly one file. Raises `InvalidAttestations`."""
-    found = _parse(payload)
+    found = _parse(payload, "the statement")
     if not isinstance(found, dict) or found.get("_type") != _STATEMENT:
         raise InvalidAttestations(problem=f"the statement is not one of in-toto's, of type {_STATEMENT}")
     subjects = found.get("subject")
@@ -144,11 +144,11 @@ def provenance(verified: Iterable[tuple[Mapping[str, object], Mapping[str, objec
     return {"version": 1, "attestation_bundles": [{"publisher": one, "attestations": many} for one, many in bundles]}
 
 
-def _parse(text: str | bytes) -> object:
+def _parse(text: str | bytes, what: str) -> object:
     try:
         return json.loads(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError):
-        raise InvalidAttestations(problem="the field, or a statement in it, is not JSON") from None
+        raise InvalidAttestations(problem=f"{what} is not JSON") from None
 
 
 def _same_file(stated: str, filename: str) -> bool:

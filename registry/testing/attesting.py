@@ -25,6 +25,7 @@ WORKFLOW = "https://github.com/team/app/.github/workflows/release.yml@refs/tags/
 CLAIMS: Mapping[int, str] = {9: WORKFLOW, 12: "https://github.com/team/app", 13: "c" * 40, 14: "refs/tags/app@1.0", 18: WORKFLOW}
 
 _SHA256 = hashes.SHA256()
+_FIRST_IN_DER = 8
 _SCT_LIST = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 
 
@@ -118,7 +119,7 @@ class LocalSigstore:
         """An attestation object (PEP 740): `stated` signed by a certificate of `NOON`, for ten minutes, and logged at `logged`."""
         payload = stated if isinstance(stated, bytes) else json.dumps(stated).encode()
         key = _key()
-        certificate = self._leaf(key, names, {8: issuer, **claims})
+        certificate = self._leaf(key, names, {1: issuer, 8: issuer, **claims})
         kind = "application/vnd.in-toto+json"
         signature = key.sign(f"DSSEv1 {len(kind)} {kind} {len(payload)} ".encode() + payload, ec.ECDSA(_SHA256))
         return {
@@ -155,7 +156,9 @@ class LocalSigstore:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=True)
         for number, text in claims.items():
             oid = x509.ObjectIdentifier(f"1.3.6.1.4.1.57264.1.{number}")
-            builder = builder.add_extension(x509.UnrecognizedExtension(oid, _der(0x0C, text.encode())), critical=False)
+            # Of Fulcio's extensions the oldest hold bare text, the others a UTF8String.
+            value = text.encode() if number < _FIRST_IN_DER else _der(0x0C, text.encode())
+            builder = builder.add_extension(x509.UnrecognizedExtension(oid, value), critical=False)
         # RFC 6962: the certificate log signs what the certificate is without the log's own signature in it.
         tbs = builder.sign(self._authority, _SHA256).tbs_certificate_bytes
         return builder.add_extension(x509.UnrecognizedExtension(_SCT_LIST, self._sct_list(tbs)), critical=False).sign(

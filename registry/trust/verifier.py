@@ -68,7 +68,7 @@ class AttestationVerifier:
         try:
             bundle = attestation.to_bundle()
             _, payload = verifier.verify_dsse(bundle, accepted)
-            # What is served is made from what was verified, so that nothing else the client sent comes with it.
+            # What is served is made from what was verified, so that no other key or blank the client sent comes with it.
             served = _plain(Attestation.from_bundle(bundle))
         except InvalidAttestations:
             raise
