@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from registry.domain.filenames import Kind
-from registry.domain.model import File, Page
+from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.versions import Version
 
@@ -89,11 +89,13 @@ def distributions(draw: DrawFn) -> Distribution:
 
 
 specifiers = st.sampled_from(["", ">=3.11", ">=3.8,<4", "!=3.9.*", "<4,>=3.7 ", "~=3.11"])
+# What people write as a reason: nothing, any text, or what would be markup where it is not escaped.
+reasons = st.one_of(st.just(""), texts, st.text("<>\"'&=/! \r\n\t;#-", max_size=20).map("</title><script>&quot;".__add__))
 
 
 @st.composite
 def files(draw: DrawFn, *, parts: Sequence[str]) -> File:
-    """One file of the name whose words are `parts`."""
+    """One file of the name whose words are `parts`, with any of the facts that a file may have."""
     version = draw(versions())
     normal = str(Version(version).order)
     return File(
@@ -104,15 +106,25 @@ def files(draw: DrawFn, *, parts: Sequence[str]) -> File:
         size=draw(st.integers(0, 10**11)),
         requires_python=draw(specifiers),
         uploaded_at=draw(moments),
+        yanked=draw(st.one_of(st.none(), reasons)),
+        metadata_sha256=draw(st.one_of(st.just(""), sha256s)),
+        provenance=draw(st.booleans()),
+        gpg_sig=draw(st.sampled_from([None, True, False])),
     )
 
 
 @st.composite
 def pages(draw: DrawFn) -> Page:
-    """All files of one name."""
+    """All files of one name, whatever its status."""
     parts = draw(word_lists)
     display = draw(spellings(parts))
-    return Page(name=Name(display), display=display, files=tuple(draw(st.lists(files(parts=parts), max_size=6))))
+    return Page(
+        name=Name(display),
+        display=display,
+        files=tuple(draw(st.lists(files(parts=parts), max_size=6))),
+        status=draw(st.sampled_from(ProjectStatus)),
+        status_reason=draw(reasons),
+    )
 
 
 BOUNDARY = "b0undary"

@@ -39,16 +39,20 @@ def negotiate(accept: str | None, requested: str | None = None) -> Representatio
     """Choose a representation from the `Accept` header and the `?format=` parameter, which wins (PEP 691).
 
     Without either, with `*/*`, with a tie, or when nothing offered is acceptable, the answer is `text/html`: PyPI does the same, and a 406
-    would stop poetry and uv.
+    would stop poetry and uv. What is named in the header counts before any wildcard (RFC 9110, 12.5.1): a type that is refused there is
+    sent only where all are.
     """
     if requested in _BY_FORMAT:
         return _BY_FORMAT[requested]
     if not accept:
         return Representation.HTML
     wanted = parse_accept_header(accept, MIMEAccept)
+    # Sorted from the best to the least: of a type that is named twice, its higher weight counts.
+    named = {kind.lower(): float(weight) for kind, weight in reversed(wanted)}
     best, best_quality = Representation.HTML, 0.0
     for representation, aliases in _ALIASES.items():
-        quality = max(float(wanted.quality(alias)) for alias in aliases)
+        # Asked for its alias alone, `quality` would let a wildcard speak for a type that is refused by its real name.
+        quality = max([named[alias] for alias in aliases if alias in named] or [float(wanted.quality(representation.value))])
         if quality > best_quality:
             best, best_quality = representation, quality
     return best

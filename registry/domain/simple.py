@@ -72,7 +72,8 @@ def _file(file: File, page: Page, links: Links) -> str:
     if file.yanked is not None:
         # PEP 592: "either a boolean or ... a non-empty string".
         more += f',"yanked":{_quoted(file.yanked) if file.yanked else "true"}'
-    if file.provenance:
+    if file.provenance and "://" in links.base:
+        # PEP 740: "a fully qualified URL"; parsers refuse the whole page for a path.
         more += f',"provenance":{_quoted(links.provenance(file, page.name.normalized))}'
     if file.gpg_sig is not None:
         more += f',"gpg-sig":{"true" if file.gpg_sig else "false"}'

@@ -8,6 +8,7 @@ from registry.domain.negotiation import Representation, negotiate
 
 HTML, V1_HTML, V1_JSON = Representation.HTML, Representation.V1_HTML, Representation.V1_JSON
 JSON_TYPE, HTML_TYPE = "application/vnd.pypi.simple.v1+json", "application/vnd.pypi.simple.v1+html"
+LATEST_JSON = "application/vnd.pypi.simple.latest+json"
 
 
 @pytest.mark.parametrize(
@@ -39,6 +40,34 @@ JSON_TYPE, HTML_TYPE = "application/vnd.pypi.simple.v1+json", "application/vnd.p
         ("application/vnd.pypi.simple.v2+json", HTML),
         (f"application/vnd.pypi.simple.v2+json, {JSON_TYPE};q=0.1", V1_JSON),
         (f"{JSON_TYPE};q=nonsense, text/html;q=0.5", HTML),
+        # What is named counts before a wildcard, by either of its names (RFC 9110, 12.5.1).
+        (f"{JSON_TYPE};q=0, {HTML_TYPE};q=0, application/*", HTML),
+        (f"{JSON_TYPE};q=0, application/*;q=0.5", V1_HTML),
+        (f"{HTML_TYPE};q=0, application/*;q=0.5", V1_JSON),
+        (f"{LATEST_JSON};q=0, {HTML_TYPE};q=0, application/*", HTML),
+        (f"{LATEST_JSON};q=0.1, text/html;q=0.2, application/*;q=0", HTML),
+        (f"{LATEST_JSON};q=0.3, text/html;q=0.2, */*;q=0.1", V1_JSON),
+        ("text/html;q=0, */*", V1_HTML),
+        # Named twice, the higher weight counts.
+        (f"{JSON_TYPE};q=0.1, {JSON_TYPE};q=0.9, text/html;q=0.5", V1_JSON),
+        (f"{JSON_TYPE};q=0.1, {LATEST_JSON};q=0.9, text/html;q=0.5", V1_JSON),
+        # Weights that are none leave their range out; an empty one is as if it were absent.
+        *((f"{JSON_TYPE};q={weight}, text/html;q=0.1", HTML) for weight in ("nan", "inf", "1e400", "-1", "2", "0x1", "1_0", "9" * 400)),
+        (f"{JSON_TYPE};q=, text/html;q=0.1", V1_JSON),
+        (f"{JSON_TYPE};q=0.{'0' * 400}1, text/html;q=0", HTML),
+        (f"{JSON_TYPE};q=0.{'9' * 400}, text/html;q=0.9", V1_JSON),
+        # As much as a line of a request may hold.
+        (f"{', '.join(f'a/b{number};q=0.9' for number in range(1000))}, {JSON_TYPE};q=0.1", V1_JSON),
+        (f"{'x' * 10_000}, {JSON_TYPE}", V1_JSON),
+        (f"{',' * 10_000}{JSON_TYPE}", V1_JSON),
+        (f"text/html{';a=b' * 2500}, {JSON_TYPE};q=0.1", V1_JSON),
+        (f'text/html;a="{"," * 10_000}", {JSON_TYPE};q=0.1', V1_JSON),
+        # Quoted, escaped, encoded, in several lines or in other scripts.
+        (f'{JSON_TYPE};q="0.5", text/html;q=0.4', V1_JSON),
+        (f"{JSON_TYPE};q*=nobody''1, text/html;q=0.1", V1_JSON),
+        (f"{JSON_TYPE}\0, text/html;q=0.1", HTML),
+        ("application/vnd.pypi.\u017fimple.v1+json, text/html;q=0.1", HTML),
+        ("\uff41pplication/vnd.pypi.simple.v1+json", HTML),
     ],
 )
 def test_the_accept_header_chooses(accept: str | None, expected: Representation) -> None:
@@ -94,3 +123,12 @@ def test_order_never_matters(types: list[tuple[str, int]], weights: list[int]) -
     given_weights = {kind: weight for (kind, _), weight in zip(types, weights, strict=True)}
     best = max(given_weights, key=given_weights.__getitem__)
     assert negotiate(", ".join(f"{kind};q=0.{weight}" for kind, weight in given_weights.items())).value == best
+
+
+@given(st.lists(st.tuples(types, st.sampled_from([0, 1, 3, 10])), max_size=6))
+def test_a_refused_type_is_never_sent(ranges: list[tuple[str, int]]) -> None:
+    """A type with weight 0 under each name it is given is sent only as text/html, which stands for nothing being acceptable."""
+    found = negotiate(", ".join(f"{kind};q={weight / 10}" for kind, weight in ranges))
+    mine = {found.value, found.value.replace("v1", "latest")}
+    named = [weight for kind, weight in ranges if kind in mine]
+    assert found is HTML or not named or max(named) > 0
