@@ -17,6 +17,7 @@ MOST_BYTES = 1 << 20
 # For who uploads attestations to a registry that verifies none.
 NOT_KEPT = "Attestations are not kept: this registry has no trust root to verify them with ([attestations] trust_root)"
 
+_LONGEST_NAME = 255
 _STATEMENT = "https://in-toto.io/Statement/v1"
 _GITHUB, _GITLAB = "https://token.actions.githubusercontent.com", "https://gitlab.com"
 _GOOGLE, _CIRCLECI = "https://accounts.google.com", "https://oidc.circleci.com"
@@ -157,6 +158,9 @@ def _same_file(stated: str, filename: str) -> bool:
 
 
 def _meaning(filename: str) -> object:
+    if len(filename) > _LONGEST_NAME:
+        # No file is called that, and the tags in a long wheel name multiply: one of 160 kB would mean four million of them.
+        return None
     try:
         return parse_wheel_filename(filename) if filename.endswith(".whl") else parse_sdist_filename(filename)
     except (InvalidSdistFilename, InvalidWheelFilename, ValueError):

@@ -144,6 +144,20 @@ def test_a_name_may_be_spelt_otherwise(stated: str, uploaded: str) -> None:
     check_statements([stating(stated)], uploaded, DIGEST, KINDS)
 
 
+def test_a_name_of_many_tags_is_not_spelt_out() -> None:
+    """A wheel name of more tags than memory holds is refused without making them; one that a file can have is compared by its tags."""
+    tags = ".".join(f"p{number}" for number in range(100_000))
+    with pytest.raises(InvalidAttestations, match="one is about 'app-1.0-p0.p1"):
+        check_statements([stating(f"app-1.0-{tags}-{tags}-{tags}.whl")], "app-1.0-py3-none-any.whl", DIGEST, KINDS)
+    ending = "-none-any.whl"
+    longest = "app-1.0-".ljust(255 - len(ending), "p") + ending
+    check_statements([stating(longest)], longest.replace("app", "App"), DIGEST, KINDS)
+    with pytest.raises(InvalidAttestations, match="one is about"):
+        check_statements(
+            [stating(longest.replace("-none", "p-none"))], longest.replace("-none", "p-none").replace("app", "App"), DIGEST, KINDS
+        )
+
+
 @pytest.mark.parametrize(
     ("statements", "problem"),
     [
