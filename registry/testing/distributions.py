@@ -1,10 +1,13 @@
 """Distribution files, and the form they are uploaded with."""
 
+import base64
+import csv
 import hashlib
 import io
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from itertools import product
 
 from attrs import frozen
 
@@ -30,15 +33,35 @@ class Built:
 
 
 def wheel(name: str = "demo", version: str = "1.0", *, requires_python: str = "", payload: bytes = b"", tag: str = "py3-none-any") -> Built:
-    """A small valid wheel; `payload` makes its bytes differ."""
+    """A small honest wheel; `payload` makes its bytes differ."""
     stem = f"{name.replace('-', '_')}-{version}"
+    info = f"{stem}.dist-info"
+    members = {
+        f"{name.replace('-', '_')}/payload.bin": payload,
+        f"{info}/METADATA": _metadata(name, version, requires_python).encode(),
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\n{_tag_lines(tag)}".encode(),
+    }
+    return Built(name=name, version=version, filename=f"{stem}-{tag}.whl", content=wheel_of(members, info))
+
+
+def wheel_of(members: Mapping[str, bytes], info: str) -> bytes:
+    """A wheel of these members, and a true RECORD of them in the folder `info`."""
     written = io.BytesIO()
+    rows = io.StringIO(newline="")
+    record = csv.writer(rows, lineterminator="\n")
     with zipfile.ZipFile(written, "w") as archive:
-        archive.writestr(f"{stem}.dist-info/METADATA", _metadata(name, version, requires_python))
-        archive.writestr(f"{stem}.dist-info/WHEEL", f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: {tag}\n")
-        archive.writestr(f"{name.replace('-', '_')}/payload.bin", payload)
-        archive.writestr(f"{stem}.dist-info/RECORD", "")
-    return Built(name=name, version=version, filename=f"{stem}-{tag}.whl", content=written.getvalue())
+        for path, data in members.items():
+            archive.writestr(path, data)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+            record.writerow([path, f"sha256={digest}", len(data)])
+        record.writerow([f"{info}/RECORD", "", ""])
+        archive.writestr(f"{info}/RECORD", rows.getvalue())
+    return written.getvalue()
+
+
+def _tag_lines(tag: str) -> str:
+    """A line for each of the single tags that a compressed one such as py2.py3-none-any stands for (PEP 425)."""
+    return "".join(f"Tag: {'-'.join(single)}\n" for single in product(*(part.split(".") for part in tag.split("-"))))
 
 
 def sdist(name: str = "demo", version: str = "1.0", *, requires_python: str = "", payload: bytes = b"") -> Built:
