@@ -29,6 +29,7 @@ from registry.storage.catalog.place_tokens import SqlPlaceTokens
 from registry.storage.catalog.places import SqlPlaces
 from registry.storage.catalog.projects import SqlProjects
 from registry.storage.catalog.protection import SqlProtection
+from registry.storage.catalog.releases import SqlReleases
 from registry.storage.catalog.settings import SqlSettings
 from registry.storage.catalog.tokens import SqlTokens
 from registry.storage.catalog.users import SqlUsers
@@ -50,6 +51,7 @@ from registry.web.rest.personal_tokens import PersonalTokens
 from registry.web.rest.place_tokens import PlaceTokenRoutes
 from registry.web.rest.projects import Projects
 from registry.web.rest.protection import Protection
+from registry.web.rest.releases import Releases
 from registry.web.rest.users import Users
 from registry.web.routes import Route, Routes
 from registry.web.site import RegistrySite
@@ -93,6 +95,7 @@ class Store:
     founding: SqlFounding
     inventory: SqlInventory
     protection: SqlProtection
+    releases: SqlReleases
     settings: SqlSettings
     audit: SqlAudit
     blobs: DirectoryBlobs
@@ -132,6 +135,7 @@ class Store:
             founding=SqlFounding(database),
             inventory=SqlInventory(database),
             protection=SqlProtection(database),
+            releases=SqlReleases(database),
             settings=SqlSettings(database),
             audit=SqlAudit(database),
         )
@@ -179,7 +183,7 @@ def compose(
     tokens = Tokens(tokens=store.tokens, uses=uses, now=clock)
     place_tokens = PlaceTokens(tokens=store.place_tokens, uses=uses, now=clock)
     jobs = Jobs(jobs=store.jobs, access=store.access, now=clock)
-    library = Library(packages=store.packages, blobs=store.blobs, budget=config.cache.pages, small_budget=config.cache.files)
+    library = Library(packages=store.packages, blobs=store.blobs, threads=files, budget=config.cache.pages, small_budget=config.cache.files)
     publisher = Publisher(
         packages=store.packages,
         blobs=store.blobs,
@@ -189,7 +193,7 @@ def compose(
     )
     settings = LiveSettings(catalog=store.settings, max_file_size=config.uploads.max_file_size)
     downloads = Downloads(inventory=store.inventory, now=clock)
-    curation = Curation(inventory=store.inventory, packages=store.packages, blobs=store.blobs)
+    curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
     for listener in (gate.forget, library.forget, settings.hear):
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=settings.upload_limit, threads=files)
@@ -198,6 +202,7 @@ def compose(
         Ops(checks={"service": serving, "catalog": store.database.check, "blobs": store.blobs.check}),
         PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url, on_download=downloads.note),
         Packages(gate=gate, inventory=store.inventory, curation=curation, external_url=external_url),
+        Releases(curation=curation, releases=store.releases, external_url=external_url),
         Protection(rules=store.protection, external_url=external_url),
         Instance(settings=settings),
         Users(people=store.people, external_url=external_url),

@@ -9,6 +9,7 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred
 
 from registry.interfaces import IThreads
+from registry.web.ready import Logged
 from registry.web.routes import address_of
 
 # When the disk cannot keep up, the oldest lines go, and a line says how many.
@@ -48,6 +49,26 @@ class AccessLog:
                 request.sentLength,
                 seconds,
                 agent[0] if agent else b"",
+            )
+        )
+
+    def add_ready(self, logged: Logged, address: str) -> None:
+        """Note that a request was answered with a ready answer, in no time."""
+        if len(self._entries) >= _MOST:
+            self._lost += 1
+            return
+        self._entries.append(
+            (
+                self.now(),
+                address,
+                logged.username,
+                logged.method,
+                logged.path,
+                logged.protocol,
+                logged.code,
+                logged.size,
+                0.0,
+                logged.agent,
             )
         )
 

@@ -1,10 +1,12 @@
 """HTTP connections with deadlines: no head, body or reader may take for ever, and all can be asked to finish."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 from twisted.internet.protocol import connectionDone
+from twisted.internet.tcp import Connection as TcpConnection
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
@@ -39,6 +41,8 @@ class RegistryChannel(HTTPChannel):
     _moved: int = 0  # bytes of body received or file sent, counted by whoever moves them
     _window: tuple[float, int] | None = None  # when the current stall window began, and `_moved` then
     _held: bool = False  # we, not the peer, stopped the body
+    _address: str | None = None  # of the peer, once a line of the access log needed it
+    asked: bytes = b""  # the request in hand, if it came alone and whole; else empty
 
     # Set by the site that builds the channel.
     site: "RegistrySite"
@@ -66,6 +70,45 @@ class RegistryChannel(HTTPChannel):
         """HTTPChannel."""
         self._waiting_since = self.clock()
         super().requestDone(request)
+
+    # --- ready answers ---
+
+    def dataReceived(self, data: bytes) -> None:
+        """IProtocol. A request that is the same to the byte as one before is answered here, before any of it is parsed."""
+        self.asked = b""
+        site = self.site
+        if self._between_requests() and site.ready.askable(data):
+            ready = site.ready.find(data)
+            if ready is not None:
+                began = self.clock()
+                self._send(ready.wire.data)
+                self._waiting_since = began
+                if self._address is None:
+                    self._address = str(getattr(self.getPeer(), "host", "") or "")
+                site.log_ready(ready.logged, self._address)
+                return
+            self.asked = data
+        super().dataReceived(data)
+
+    def _between_requests(self) -> bool:
+        # Nothing in hand, nothing half-read, and the last answers out of our hands: a slow reader is not sent more than he reads.
+        return bool(
+            not self.requests
+            and self.persistent
+            and not self._buffer
+            and self._HTTPChannel__first_line == 1  # type: ignore[attr-defined] # HTTPChannel's own: no line of a head has been seen
+            and not self._waitingForTransport
+        )
+
+    def _send(self, answer: bytes) -> None:
+        transport: Any = self.transport
+        sent = 0
+        if isinstance(transport, TcpConnection) and not transport.dataBuffer and not transport._tempDataBuffer:  # noqa: SLF001 - nothing waits
+            # At once, not with the reactor's next turn: two system calls fewer, and half of the time.
+            with suppress(OSError):
+                sent = transport.socket.send(answer)
+        if sent < len(answer):
+            transport.write(answer[sent:] if sent else answer)
 
     # --- back-pressure on a body ---
 

@@ -89,7 +89,7 @@ def _operation(route: Route, operation: Operation) -> dict[str, Any]:
 def _body(route: Route, operation: Operation) -> dict[str, Any]:
     schema: dict[str, Any] = {
         "type": "object",
-        "properties": {name: _schema(name) for name in (*operation.required, *operation.body)},
+        "properties": {name: operation.own.get(name, _schema(name)) for name in (*operation.required, *operation.body)},
     }
     if operation.required:
         schema["required"] = list(operation.required)

@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 
 @frozen
 class Operation:
-    """One route's parameters, by their names in `FIELDS`: in the query, in the body, those of the body that must be there; its statuses."""
+    """One route's parameters, by their names in `FIELDS`: in the query, in the body, those of the body that must be there; its statuses.
+
+    `own`: schemas that stand here in place of those in `FIELDS`.
+    """
 
     answers: tuple[int, ...] = (200,)
     query: tuple[str, ...] = ()
     body: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
+    own: Mapping[str, Mapping[str, Any]] = field(factory=dict)
 
 
 _TEXT = {"type": "string", "maxLength": 255}
@@ -111,6 +115,7 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
     "package_registry_allow_anyone_to_pull_option": _FLAG,
     "plan_name": _choice("default"),
     "pypi_max_file_size": {"type": "integer", "minimum": 0},
+    "reason": {"type": "string", "maxLength": 512, "description": "One line; empty or left out for none."},
     # of the upload form
     "version": _TEXT,
     "content": {"type": "string", "format": "binary"},
@@ -189,6 +194,19 @@ OPERATIONS: Mapping[str, Operation] = {
     f"GET {_PROJECT}/packages/<segment:package_id>/pipelines": Operation(query=("cursor", "per_page")),
     f"DELETE {_PROJECT}/packages/<segment:package_id>": Operation(answers=(204, 412)),
     f"DELETE {_PROJECT}/packages/<segment:package_id>/package_files/<segment:package_file_id>": Operation(answers=(204, 412)),
+    **{
+        f"{method} {_PROJECT}/packages/<segment:package_id>/{rest}": operation
+        for rest, put in (
+            ("yank", Operation(body=("reason",))),
+            ("package_files/<segment:package_file_id>/yank", Operation(body=("reason",))),
+            ("close", Operation()),
+        )
+        for method, operation in (("PUT", put), ("DELETE", Operation(answers=_GONE)))
+    },
+    f"GET {_PROJECT}/packages/pypi/status/<segment:name>": Operation(),
+    f"PUT {_PROJECT}/packages/pypi/status/<segment:name>": Operation(
+        required=("status",), body=("reason",), own={"status": _choice("active", "archived", "deprecated", "quarantined")}
+    ),
     f"GET {_PROJECT}/packages/protection/rules": Operation(query=_PAGING),
     f"POST {_PROJECT}/packages/protection/rules": Operation(
         answers=(201, 422),

@@ -1,5 +1,6 @@
 """Requests whose bodies are decided on before they are read."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -9,6 +10,7 @@ from twisted.web.server import Request, version
 
 from registry.domain.errors import BodyTooLarge, Broken, RegistryError
 from registry.web.errors import answer_error
+from registry.workflows.memory import Kept
 
 # A refused body is read and dropped up to this size, so that the client, still sending, gets to read the refusal.
 _LINGER_BYTES = 1 << 30
@@ -140,8 +142,14 @@ class RegistryRequest(Request):
             self.intake.lost()
         super().connectionLost(reason)
 
+    def learn(self, kept: Kept, body: bytes, on_sent: Callable[[], object] | None) -> None:
+        """Let the site give the same answer to the same request, without asking anybody, as long as `kept` is kept."""
+        channel = self.channel
+        if channel is not None and channel.asked and channel.persistent and not self.requestHeaders.hasHeader(b"expect"):
+            channel.site.ready.learn(channel.asked, self, kept, body, on_sent)
+
     def process(self) -> None:
-        """IRequest of twisted.web: answer. Here is the place for ready pages: before any resource is looked for."""
+        """IRequest of twisted.web: answer what no ready answer was found for (`RegistryChannel.dataReceived`)."""
         if self.intake is not None:
             self.channel.transport.bufferSize = _SEND_BYTES
         super().process()

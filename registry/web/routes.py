@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from http import HTTPStatus
 from typing import Any, cast
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -18,22 +18,29 @@ from registry.domain.errors import RegistryError, TokenRevoked, Unauthenticated
 from registry.domain.model import Actor
 from registry.web.credentials import Door, credential, fingerprint
 from registry.web.errors import answer, answer_error, secure
-from registry.web.request import Document
+from registry.web.request import Document, RegistryRequest
 from registry.web.rest.params import Params, read_params
 from registry.web.segments import SegmentConverter, SegmentResource, split
 from registry.web.shielded import shielded
 from registry.workflows.gate import Admission, Gate, Where
+from registry.workflows.memory import Kept
 
 _log = Logger()
 _NOBODY = Admission(identity=ANYBODY, place=None)
 
 
-@frozen
+@define
 class Call:
     """One admitted request, as a handler sees it."""
 
     request: Any  # IRequest, and the attributes of twisted.web's Request that the interface leaves out
     admission: Admission
+    kept: Kept | None = None  # what the answer is made of and lasts as long as, if it will do for the same request again
+    on_sent: Callable[[], object] | None = None  # hears of each such answer
+
+    def keep(self, kept: Kept, on_sent: Callable[[], object] | None = None) -> None:
+        """Give the answer of this call to every request that is the same to the byte, as long as `kept` is kept."""
+        self.kept, self.on_sent = kept, on_sent
 
     @property
     def actor(self) -> Actor:
@@ -157,9 +164,13 @@ class Routes:
             if refusal is not None:
                 raise refusal
             named = {name: value for name, value in arguments.items() if name not in {"project", "group"}}
-            handling = route.handler(Call(request, admission), **named)
+            call = Call(request, admission)
+            handling = route.handler(call, **named)
             # What changes something is done to its end even when the client has gone, so that every cache hears of it.
             body = await (handling if route.method == "GET" else shielded(handling))
+            if body is not None and call.kept is not None and isinstance(request, RegistryRequest):
+                _sized(request, body)
+                request.learn(call.kept, body, call.on_sent)
         except RegistryError as error:
             if request.startedWriting:
                 return await _break_off(request)

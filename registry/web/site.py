@@ -1,5 +1,7 @@
 """The registry's own Site: bodies decided on early, deadlines, one buffered log line a request, a drain before the end."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -10,6 +12,7 @@ from twisted.web.server import Site
 
 from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines, RegistryChannel, look_at
+from registry.web.ready import Logged, ReadyAnswers
 from registry.web.request import Document, Intake, RegistryRequest
 from registry.web.routes import Routes, admit
 from registry.web.upload import UploadIntake, Uploads
@@ -25,11 +28,19 @@ class RegistrySite(Site):
     noisy = False
 
     def __init__(
-        self, routes: Routes, uploads: Uploads, *, reactor: IReactorTime, deadlines: Deadlines | None = None, log: AccessLog | None = None
+        self,
+        routes: Routes,
+        uploads: Uploads,
+        *,
+        reactor: IReactorTime,
+        deadlines: Deadlines | None = None,
+        log: AccessLog | None = None,
+        seconds: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(routes.resource(), requestFactory=RegistryRequest, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
         self.deadlines = deadlines or Deadlines()
         self.channels: set[RegistryChannel] = set()  # every open connection
+        self.ready = ReadyAnswers(gate=routes.gate, seconds=seconds)
         self._routes, self._uploads, self._access_log = routes, uploads, log
         self._watch: LoopingCall | None = None  # runs while we listen
         self._drained: Deferred[None] | None = None  # somebody waits for the last connection to close
@@ -64,6 +75,11 @@ class RegistrySite(Site):
     def acceptableProtocols(self) -> list[bytes]:
         """IProtocolNegotiationFactory."""
         return [b"http/1.1"]
+
+    def log_ready(self, logged: Logged, address: str) -> None:
+        """A request has been answered with a ready answer (RegistryChannel)."""
+        if self._access_log is not None:
+            self._access_log.add_ready(logged, address)
 
     # --- for RegistryRequest ---
 

@@ -59,6 +59,7 @@ class Admission:
     identity: Identity
     place: Place | None
     standing: Standing = STRANGER
+    generation: int = -1  # of the gate's knowledge when it was given
     # Found when first asked for: in which projects below the group this caller has a permission.
     below: dict[Permission, tuple[int, ...]] = Factory(dict)
 
@@ -102,6 +103,17 @@ class Gate:
             self.used(admission.identity.token.id)
         return admission
 
+    def holds(self, admission: Admission) -> bool:
+        """Whether an admission given before still holds; a use of its token is noted if it does."""
+        if admission.generation != self._generation:
+            return False
+        until = admission.standing.until
+        if until is not None and expiry_passed(until, self.now()):
+            return False
+        if admission.identity.token is not None:
+            self.used(admission.identity.token.id)
+        return True
+
     async def admit(
         self,
         credential: Credential | None,
@@ -135,7 +147,7 @@ class Gate:
                 # Of permissions that projects and groups share, `demand` cannot tell which is missing. (No stand-in for a missing group: an
                 # administrator would be let into it.)
                 raise UnknownGroup if where.kind == "group" else UnknownProject from None
-        admission = Admission(identity=identity, place=place, standing=standing.not_after(identity.expires_at))
+        admission = Admission(identity=identity, place=place, standing=standing.not_after(identity.expires_at), generation=generation)
         # A wrong password makes the same anonymous caller as none: remembering each would let anybody fill the memory.
         if generation == self._generation and (credential is None or not identity.anonymous):
             self._admissions[fingerprint, where, permission] = admission

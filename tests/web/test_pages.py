@@ -143,7 +143,7 @@ def test_representations_are_negotiated(held: MemoryRegistry, path: str, accept:
     """The client gets the form it asked for, HTML where it asked for none we have; caches are told that it varies (hardening row 15)."""
     answer = held.ask("GET", path + query, {"Accept": accept} if accept is not None else {}, token=held.root_token)
     assert (answer.code, answer.headers["content-type"]) == (200, f"{found}; charset=utf-8")
-    assert answer.headers["vary"] == "Accept, Authorization, Private-Token"
+    assert answer.headers["vary"] == "Accept, Accept-Encoding, Authorization, Private-Token"
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 

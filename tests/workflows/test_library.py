@@ -14,6 +14,7 @@ from registry.domain.model import Change, Digests, File, NewFile, Page
 from registry.domain.names import Name
 from registry.domain.negotiation import Representation
 from registry.domain.versions import Version
+from registry.storage.threads import InlineThreads
 from registry.testing import (
     NOON,
     OPERATOR,
@@ -26,7 +27,8 @@ from registry.testing import (
     registry_in_memory,
     wheel,
 )
-from registry.workflows.library import _ENTRY_BYTES, Library, Rendered, View
+from registry.workflows.library import Held, Library, Rendered, View
+from registry.workflows.memory import ENTRY_BYTES
 
 HTML, JSON = Representation.HTML, Representation.V1_JSON
 BASE = "https://packages.example.com"
@@ -102,6 +104,10 @@ class Room:
         """A page."""
         return done(self.library.page(view, Name(name), representation, base))
 
+    def held(self, file: File) -> Held:
+        """A file of the first project, as the library holds it."""
+        return done(self.library.file(self.one, file.sha256, file.filename))
+
     def index(self, view: View, representation: Representation = HTML, prefix: str = "") -> Rendered:
         """An index."""
         return done(self.library.index(view, representation, prefix))
@@ -109,7 +115,7 @@ class Room:
 
 def room(budget: int = 1 << 20, small_budget: int = 1 << 20) -> Room:
     catalog, blobs = Watched(), WatchedBlobs()
-    library = Library(packages=catalog, blobs=blobs, budget=budget, small_budget=small_budget)
+    library = Library(packages=catalog, blobs=blobs, threads=InlineThreads(), budget=budget, small_budget=small_budget)
     catalog.subscribe(library.forget)
     return Room(catalog=catalog, blobs=blobs, library=library, one=VIEW, two=View.of_project(evolve(PROJECT, id=2)))
 
@@ -186,7 +192,7 @@ def test_the_first_published_stands_for_all() -> None:
     assert first.filename == second.filename
     body = here.page(group).body
     assert (first.sha256.encode() in body, second.sha256.encode() in body) == (True, False)
-    assert done(here.library.file(group, first.sha256, first.filename)) == first
+    assert done(here.library.file(group, first.sha256, first.filename)).file == first
 
 
 def test_nothing_is_held_for_who_may_read_nothing() -> None:
@@ -270,8 +276,7 @@ def test_a_change_may_be_told_twice() -> None:
     for _ in range(3):
         here.page(here.one)
         here.library.forget(tuple(here.catalog.changes))
-    assert here.library._bytes == 0
-    assert here.library._rendered == {}
+    assert here.library.used[0] == 0
 
 
 @pytest.fixture
@@ -347,7 +352,8 @@ def test_a_file_is_read_again_after_a_deletion(slow: tuple[MemoryRegistry, HeldT
         asking = Deferred.fromCoroutine(registry.library.file(VIEW, built.sha256, built.filename))
         assert (readers.waiting > 0) is again
         readers.let_all()
-        assert done(asking) == done(first)
+        assert done(asking).file == done(first).file
+        assert (done(asking) is done(first)) is not again
 
 
 # --- how much is kept -----------------------------------------------------------------------------------------------------------------
@@ -357,7 +363,7 @@ def test_pages_stay_within_their_budget() -> None:
     """However many pages are read, those kept never take more than the budget; the least recently used go first."""
     probe = room()
     probe.add(probe.one, "p00")
-    cost = len(probe.page(probe.one, "p00").body) + _ENTRY_BYTES
+    cost = len(probe.page(probe.one, "p00").body) + ENTRY_BYTES
     here = room(budget=3 * cost)
     names = [f"p{number:02}" for number in range(6)]
     for name in names:
@@ -373,7 +379,7 @@ def test_pages_stay_within_their_budget() -> None:
     assert here.catalog.asked == asked + 1
     for name in names:
         here.page(here.one, name)
-        assert here.library._bytes <= 3 * cost
+        assert here.library.used[0] <= 3 * cost
 
 
 @pytest.mark.parametrize("budget", [0, 1])
@@ -383,26 +389,26 @@ def test_without_a_budget_everything_is_read_anew(budget: int) -> None:
     file = here.add(here.one)
     for _ in range(2):
         assert b"demo-1.0" in here.page(here.one).body
-        assert done(here.library.open(file)).data == b"demo 1.0"
-    assert (here.library._bytes, here.library._small_bytes) == (0, 0)
+        assert done(here.library.open(here.held(file))).data == b"demo 1.0"
+    assert here.library.used == (0, 0)
     assert here.blobs.opened == 2
 
 
 def test_small_files_are_read_once() -> None:
     """The contents of a small file serve any number of readers, within their budget."""
-    here = room(small_budget=2 * (_ENTRY_BYTES + 100))
+    here = room(small_budget=2 * (ENTRY_BYTES + 100))
     files = [here.add(here.one, version=f"{number}.0", content=bytes([number]) * 100) for number in range(3)]
     for _ in range(3):
-        assert done(here.library.open(files[0])).data == b"\0" * 100
+        assert done(here.library.open(here.held(files[0]))).data == b"\0" * 100
     assert here.blobs.opened == 1
-    done(here.library.open(files[1]))
-    done(here.library.open(files[0]))
-    done(here.library.open(files[2]))
-    assert here.library._small_bytes <= 2 * (_ENTRY_BYTES + 100)
+    done(here.library.open(here.held(files[1])))
+    done(here.library.open(here.held(files[0])))
+    done(here.library.open(here.held(files[2])))
+    assert here.library.used[1] <= 2 * (ENTRY_BYTES + 100)
     opened = here.blobs.opened
-    done(here.library.open(files[0]))
+    done(here.library.open(here.held(files[0])))
     assert here.blobs.opened == opened
-    done(here.library.open(files[1]))
+    done(here.library.open(here.held(files[1])))
     assert here.blobs.opened == opened + 1
 
 
@@ -411,7 +417,7 @@ def test_a_file_is_looked_up_once() -> None:
     here = room()
     file = here.add(here.one)
     for _ in range(3):
-        assert done(here.library.file(here.one, file.sha256, file.filename)) == file
+        assert done(here.library.file(here.one, file.sha256, file.filename)).file == file
     assert here.catalog.asked == 1
     for _ in range(2):
         with pytest.raises(UnknownFile):
@@ -425,6 +431,6 @@ def test_bytes_that_are_gone_are_missing() -> None:
     file = here.add(here.one)
     here.blobs.spoil(file.sha256, None)
     with pytest.raises(BlobMissing):
-        done(here.library.open(file))
+        done(here.library.open(here.held(file)))
     here.blobs.place(file.sha256, b"demo 1.0")
-    assert done(here.library.open(file)).data == b"demo 1.0"
+    assert done(here.library.open(here.held(file))).data == b"demo 1.0"

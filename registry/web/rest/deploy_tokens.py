@@ -11,11 +11,11 @@ from registry.domain.errors import NotFound
 from registry.domain.tokens import DEPLOY_SCOPES, Prefix, check_scopes, mint
 from registry.interfaces import IDeployTokens
 from registry.web.credentials import Door
-from registry.web.pypi import mount
 from registry.web.rest.answers import nothing, number, reply, reply_page
 from registry.web.rest.paging import Paging
 from registry.web.rest.token_shapes import asked_expiry, demand_given, shown_deploy_token
 from registry.web.routes import Call, Route
+from registry.web.simple import mount
 
 _LIMIT = 255
 

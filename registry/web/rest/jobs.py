@@ -10,11 +10,11 @@ from registry.domain.credentials import JobTokenInfo, ListedProject
 from registry.domain.tokens import Secret
 from registry.interfaces import IJobs
 from registry.web.credentials import Door
-from registry.web.pypi import mount
 from registry.web.rest.answers import iso, nothing, number, reply, reply_page
 from registry.web.rest.paging import Paging
 from registry.web.rest.token_shapes import demand_given
 from registry.web.routes import Call, Route
+from registry.web.simple import mount
 from registry.workflows.jobs import JobRequest, Jobs
 
 _PROJECT = "/api/v4/projects/<segment:project>"

@@ -5,9 +5,9 @@ from typing import Any
 
 from registry.domain.access import RegistryAccess, Role, Visibility
 from registry.domain.places import Listing, Wishes
-from registry.web.pypi import mount
 from registry.web.rest.params import Params
 from registry.web.routes import Call
+from registry.web.simple import mount
 
 VISIBILITIES = tuple(one.value for one in Visibility)
 ROLES = tuple(str(role.value) for role in Role if role > Role.NONE)

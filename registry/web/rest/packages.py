@@ -13,11 +13,11 @@ from registry.domain.errors import InvalidParameters
 from registry.domain.inventory import FileInfo, FileOrder, Order, Origin, PackageInfo, Wanted, distinct
 from registry.interfaces import IInventory
 from registry.web.credentials import Door
-from registry.web.pypi import mount
 from registry.web.rest.answers import iso, nothing, number, reply, reply_page
 from registry.web.rest.paging import Paging
 from registry.web.rest.params import Params
 from registry.web.routes import Call, Route
+from registry.web.simple import mount
 from registry.workflows.curation import Curation
 from registry.workflows.gate import Gate
 
@@ -67,7 +67,7 @@ class Packages:
         if wanted is not None:
             found, total = await self.inventory.packages((call.project.id,), wanted, limit=paging.per_page, offset=paging.offset)
         base, deletable = self._base(call), _may_delete(call, call.project)
-        rows = [_package(one, base if deletable else None) for one in found]
+        rows = [package_shape(one, base if deletable else None) for one in found]
         return reply_page(call, rows, total, paging, self.external_url())
 
     async def list_of_group(self, call: Call) -> bytes:
@@ -83,7 +83,7 @@ class Packages:
         base, deletable = self._base(call), set(await self.gate.permitted(call.admission, Permission.DESTROY_PACKAGE))
         rows = [
             {
-                **_package(one, base if one.project_id in deletable else None),
+                **package_shape(one, base if one.project_id in deletable else None),
                 "project_id": one.project_id,
                 "project_path": one.project_path,
             }
@@ -96,7 +96,7 @@ class Packages:
         package = await self.inventory.package(number("package_id", package_id), call.project.id)
         others = await self.inventory.versions(package)
         base = self._base(call) if _may_delete(call, call.project) else None
-        return reply(call, {**_package(package, base), "versions": [_version(other) for other in others]})
+        return reply(call, {**package_shape(package, base), "versions": [_version(other) for other in others]})
 
     async def files(self, call: Call, package_id: str) -> bytes:
         """The files of a package."""
@@ -111,7 +111,7 @@ class Packages:
             limit=paging.per_page,
             offset=paging.offset,
         )
-        return reply_page(call, [_file(one) for one in found], total, paging, self.external_url())
+        return reply_page(call, [file_shape(one) for one in found], total, paging, self.external_url())
 
     async def pipelines(self, call: Call, package_id: str) -> bytes:
         """The pipelines whose jobs uploaded files of the package, newest first; keyset pages (`cursor`), as GitLab's."""
@@ -163,7 +163,7 @@ def _may_delete(call: Call, project: Project) -> bool:
     return may(Permission.DESTROY_PACKAGE, call.identity, project, call.admission.standing)
 
 
-def _package(one: PackageInfo, base: str | None) -> dict[str, object]:
+def package_shape(one: PackageInfo, base: str | None) -> dict[str, object]:
     """A package in GitLab's shape. `base`: where the API is, if the caller may delete the package."""
     links = {"web_path": f"/{quote(one.project_path)}/-/packages/{one.id}"}
     if base is not None:
@@ -193,7 +193,8 @@ def _version(one: PackageInfo) -> dict[str, object]:
     return shape
 
 
-def _file(one: FileInfo) -> dict[str, object]:
+def file_shape(one: FileInfo) -> dict[str, object]:
+    """A file in GitLab's shape."""
     shape: dict[str, object] = {
         "id": one.id,
         "package_id": one.package_id,

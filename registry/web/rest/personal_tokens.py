@@ -8,11 +8,11 @@ from attrs import frozen
 from registry.domain.access import Permission, Token
 from registry.domain.tokens import PERSONAL_SCOPES
 from registry.web.credentials import Door
-from registry.web.pypi import mount
 from registry.web.rest.answers import nothing, number, reply, reply_page
 from registry.web.rest.paging import Paging
 from registry.web.rest.token_shapes import asked_expiry, asked_filter, asked_token, shown_minted, shown_token
 from registry.web.routes import Call, Route
+from registry.web.simple import mount
 from registry.workflows.tokens import OWN_SCOPES, Tokens
 
 _ALL = "/api/v4/personal_access_tokens"

@@ -1,0 +1,51 @@
+"""How pages and indexes are answered: which representation and coding, under which conditions, for how long."""
+
+from http import HTTPStatus
+from typing import Any
+
+from registry.domain.access import Project, RegistryAccess, Visibility
+from registry.domain.conditional import not_modified
+from registry.domain.encoding import Encoding, choose_encoding
+from registry.domain.negotiation import Representation, negotiate
+from registry.web.errors import secure
+from registry.web.routes import Call
+from registry.workflows.library import Library, Rendered
+
+
+def wanted_representation(call: Call) -> Representation:
+    """What the client asks for by `Accept` and `?format=` (PEP 691)."""
+    formats = call.request.args.get(b"format")
+    return negotiate(call.header("accept"), formats[0].decode("utf-8", "replace") if formats else None)
+
+
+async def answer_page(call: Call, library: Library, rendered: Rendered, content_type: str) -> bytes:
+    """Answer with `rendered`: 200, or 304 where the client has these very bytes; in the coding that the client likes best."""
+    encoding = choose_encoding(call.header("accept-encoding"), len(rendered.body))
+    body = await library.encoded(rendered, encoding)
+    request: Any = call.request
+    public, etag = is_public(call), encoding.mark(rendered.etag)
+    secure(request)
+    request.setHeader(b"content-type", content_type.encode())
+    request.setHeader(b"etag", f'"{etag}"'.encode())
+    request.setHeader(b"vary", b"Accept, Accept-Encoding" if public else b"Accept, Accept-Encoding, Authorization, Private-Token")
+    # A new release must be seen at once (CI publishes, then installs), so: keep it, but ask.
+    request.setHeader(b"cache-control", b"no-cache" if public else b"private, no-cache")
+    call.keep(rendered)
+    if not_modified(call.header("if-none-match"), etag):
+        request.setResponseCode(HTTPStatus.NOT_MODIFIED)
+        return b""
+    if encoding is not Encoding.IDENTITY:
+        request.setHeader(b"content-encoding", encoding.value.encode())
+    return body
+
+
+def is_public(call: Call) -> bool:
+    """Whether anybody would get this answer. A group's depends on who asks, so it is nobody else's business."""
+    place = call.admission.place
+    return isinstance(place, Project) and place.visibility is Visibility.PUBLIC and place.registry is not RegistryAccess.PRIVATE
+
+
+def mount(request: Any) -> str:
+    """The path our routes start at. For links without a configured external URL: never the Host header, which anybody can set."""
+    head, _, _ = request.path.partition(b"/api/v4/")
+    return str(head.decode("ascii", "replace"))
