@@ -70,6 +70,10 @@ class IOpenBlob(Interface):
         """Give back what reading needs. May be called twice."""
 
 
+# What may be kept beside a staged blob: it is in memory as a whole.
+BESIDE_BYTES = 8 << 20
+
+
 class IStagedBlob(Interface):
     """Bytes on their way in. Nothing of it is visible until `keep`; whoever staged it calls `discard` at the end, whatever happened."""
 
@@ -91,8 +95,13 @@ class IStagedBlob(Interface):
         Until `discard`, a sweep leaves the blob alone, so that the caller can write the row that names it. Raises `StorageFull`.
         """
 
-    async def admit(look: Callable[[BinaryIO, int], T]) -> T:
-        """`inspect` and then `keep`, in one visit to a thread; if `look` raises, nothing is kept. It is the last that is read of it."""
+    async def admit(look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None = None) -> T:
+        """`inspect` and then `keep`, in one visit to a thread. It is the last that is read of it.
+
+        `beside` is called there with what `look` returned, and may return bytes (at most `BESIDE_BYTES`, else ValueError) that are kept
+        with it, as a blob of their own under their own sha256 that a sweep leaves alone for as long. If `look` or `beside` raises, neither
+        is kept; no name is given before the bytes of both are durable, and what a failing disk leaves is swept.
+        """
 
     def discard() -> None:
         """Forget it: what was not kept is removed, what was kept is from now on subject to sweeping. May be called twice."""

@@ -12,7 +12,7 @@ from zope.interface import implementer
 
 from registry.domain.errors import BlobMissing, StorageFull, Unavailable
 from registry.domain.model import Digests
-from registry.interfaces import IBlobs, IOpenBlob, IStagedBlob
+from registry.interfaces import BESIDE_BYTES, IBlobs, IOpenBlob, IStagedBlob
 
 T = TypeVar("T")
 
@@ -47,7 +47,7 @@ class MemoryStagedBlob:
     _data: bytearray = Factory(bytearray)
     _algorithms: set[str] = Factory(set)
     _sha256: str = ""  # once finished
-    _pinned: bool = False
+    _pinned: list[str] = Factory(list)
     _discarded: bool = False
 
     def expect(self, algorithms: Sequence[str]) -> None:
@@ -75,14 +75,20 @@ class MemoryStagedBlob:
         assert self._sha256, "finish() comes before keep()"
         self._blobs.demand_room()
         if not self._pinned:
-            self._pinned = True
-            self._blobs.pin(self._sha256)
+            self._pin(self._sha256)
         self._blobs.place(self._sha256, bytes(self._data))
 
-    async def admit(self, look: Callable[[BinaryIO, int], T]) -> T:
+    async def admit(self, look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None = None) -> T:
         """IStagedBlob."""
         result = await self.inspect(look)
+        small = None if beside is None else beside(result)
+        if small is not None and len(small) > BESIDE_BYTES:
+            raise ValueError(f"{len(small)} bytes are too many to be kept beside a file")
         await self.keep()
+        if small is not None:
+            sha256 = hashlib.sha256(small).hexdigest()
+            self._pin(sha256)
+            self._blobs.place(sha256, small)
         return result
 
     def discard(self) -> None:
@@ -91,8 +97,12 @@ class MemoryStagedBlob:
             return
         self._discarded = True
         self._blobs.staged -= 1
-        if self._pinned:
-            self._blobs.unpin(self._sha256)
+        for sha256 in self._pinned:
+            self._blobs.unpin(sha256)
+
+    def _pin(self, sha256: str) -> None:
+        self._blobs.pin(sha256)
+        self._pinned.append(sha256)
 
 
 @implementer(IBlobs)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from registry.domain.errors import BlobMissing, StorageFull, Unavailable
 from registry.domain.model import Digests
-from registry.interfaces import IBlobs, IOpenBlob, IStagedBlob
+from registry.interfaces import BESIDE_BYTES, IBlobs, IOpenBlob, IStagedBlob
 from registry.storage.blobs.directory import INLINE_BYTES, DirectoryBlobs
 from registry.storage.threads import InlineThreads
 from registry.testing import FailingDisk, MemoryBlobs, done, gathered
@@ -211,11 +211,136 @@ def test_what_is_not_there_is_missing(blobs: IBlobs, digest: str) -> None:
 def test_a_full_store_says_so_and_keeps_nothing(kind: str, tmp_path: Path) -> None:
     """Without room `finish` or `keep` raises StorageFull, and nothing is there (hardening row 46)."""
     blobs = full(kind, tmp_path)
+    for size in SIZES:
+        staged = stage(blobs, b"x" * size)
+        with pytest.raises(StorageFull):
+            finish_and_keep(staged)
+        staged.discard()
+    assert listed(blobs) == []
+
+
+def finish_and_keep(staged: IStagedBlob) -> None:
+    done(staged.finish())
+    done(staged.keep())
+
+
+# --- admitting ------------------------------------------------------------------------------------------------------------------------
+
+
+def length(_: BinaryIO, size: int) -> int:
+    return size
+
+
+def admit(blobs: IBlobs, data: bytes, beside: bytes | None = b"beside") -> IStagedBlob:
+    """Staged, finished and admitted with something beside it; still protected."""
+    staged = stage(blobs, data)
+    done(staged.finish())
+    assert done(staged.admit(length, lambda _: beside)) == len(data)
+    return staged
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_admitted_is_kept_with_what_is_beside_it(blobs: IBlobs, size: int) -> None:
+    """Both are blobs under their own digests, and what goes beside is made of what the look returned."""
+    data = b"z" * size
+    staged = stage(blobs, data, pieces=3)
+    done(staged.finish())
+    assert done(staged.admit(lambda file, _: file.read(), lambda found: b"of " + found[:10])) == data
+    staged.discard()
+    beside = b"of " + data[:10]
+    assert listed(blobs) == sorted({sha256(data), sha256(beside)})
+    assert (content(blobs, sha256(data)), content(blobs, sha256(beside))) == (data, beside)
+
+
+@pytest.mark.parametrize("size", [0, INLINE_BYTES, BESIDE_BYTES])
+def test_what_is_beside_may_have_any_size_up_to_its_limit(blobs: IBlobs, size: int) -> None:
+    """From nothing to the limit, what is beside comes back exactly."""
+    admit(blobs, HELLO, b"b" * size).discard()
+    assert content(blobs, sha256(b"b" * size)) == b"b" * size
+
+
+def test_nothing_beside_is_nothing(blobs: IBlobs) -> None:
+    """Without anything to put beside it, only the blob itself is kept."""
+    admit(blobs, HELLO, None).discard()
+    staged = stage(blobs, b"other")
+    done(staged.finish())
+    done(staged.admit(length))
+    staged.discard()
+    assert listed(blobs) == sorted([sha256(HELLO), sha256(b"other")])
+
+
+@pytest.mark.parametrize("size", [5, 1 << 20])
+@pytest.mark.parametrize("where", ["look", "beside", "limit"])
+def test_if_anything_raises_neither_is_kept(blobs: IBlobs, where: str, size: int) -> None:
+    """An error of the look, of what makes the bytes beside, or too many of those, keeps neither; keeping it without them still can be."""
+
+    def look(_: BinaryIO, found: int) -> int:
+        if where == "look":
+            raise ValueError("look")
+        return found
+
+    def beside(_: int) -> bytes:
+        if where == "beside":
+            raise ValueError("beside")
+        return b"b" * (BESIDE_BYTES + 1)
+
+    staged = stage(blobs, b"x" * size)
+    done(staged.finish())
+    with pytest.raises(ValueError, match="too many" if where == "limit" else where):
+        done(staged.admit(look, beside))
+    assert listed(blobs) == []
+    done(staged.keep())
+    staged.discard()
+    assert listed(blobs) == [sha256(b"x" * size)]
+
+
+def test_a_full_store_keeps_nothing_beside_either(kind: str, tmp_path: Path) -> None:
+    """Without room neither the blob nor what is beside it is there (hardening row 46)."""
+    blobs = full(kind, tmp_path)
     staged = stage(blobs, HELLO)
     with pytest.raises(StorageFull):
-        done(staged.finish())
+        finish_and_admit(staged)
     staged.discard()
     assert listed(blobs) == []
+
+
+def finish_and_admit(staged: IStagedBlob) -> None:
+    done(staged.finish())
+    done(staged.admit(length, lambda _: b"beside"))
+
+
+def test_the_same_bytes_beside_two_are_stored_once(blobs: IBlobs) -> None:
+    """What is beside several blobs, or is a blob itself, is one blob, protected until the last hand is off."""
+    one, other, same = admit(blobs, b"one"), admit(blobs, b"other"), keep(blobs, b"beside")
+    itself = admit(blobs, HELLO, HELLO)
+    everything = sorted(sha256(data) for data in (b"one", b"other", b"beside", HELLO))
+    assert listed(blobs) == everything
+    for staged, gone in ((one, b"one"), (same, None), (itself, HELLO), (other, b"other")):
+        staged.discard()
+        everything = [name for name in everything if gone is None or name != sha256(gone)]
+        done(blobs.sweep(names_none))
+        assert listed(blobs) == (everything if staged is not other else [])
+
+
+def test_a_sweep_leaves_what_is_beside_alone(blobs: IBlobs) -> None:
+    """Between `admit` and `discard` sweep and release remove neither; after it both are orphans until a row names them (row 45)."""
+    staged = admit(blobs, HELLO)
+    both = sorted([sha256(HELLO), sha256(b"beside")])
+    assert (done(blobs.sweep(names_none)), done(blobs.release(both, names_none)), listed(blobs)) == (0, 0, both)
+    staged.discard()
+    assert (done(blobs.release(both, names_none)), listed(blobs)) == (2, [])
+
+
+def test_a_sweep_never_removes_what_is_put_beside_while_it_runs(blobs: IBlobs) -> None:
+    """An orphan that is put beside a new file while the sweep waits for the catalog is not removed (hardening row 45)."""
+    stored(blobs, b"beside")
+
+    async def named(batch: list[str]) -> set[str]:
+        admit(blobs, HELLO).discard()
+        return set()
+
+    assert done(blobs.sweep(named)) == 0
+    assert listed(blobs) == sorted([sha256(HELLO), sha256(b"beside")])
 
 
 # --- sweeping -------------------------------------------------------------------------------------------------------------------------

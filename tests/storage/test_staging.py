@@ -14,7 +14,7 @@ from registry.domain.errors import StorageFull
 from registry.domain.model import Digests
 from registry.storage.blobs.directory import DirectoryBlobs
 from registry.storage.blobs.disk import Disk
-from registry.storage.blobs.staging import _BATCH, _FLUSH_EVERY, _HIGH, _LOW, StagedBlob
+from registry.storage.blobs.staging import _BATCH, _FLUSH_EVERY, _HIGH, _LOW, SMALL_BYTES, StagedBlob
 from registry.storage.threads import InlineThreads
 from registry.testing import FailingDisk, HeldThreads, done, gathered
 
@@ -109,7 +109,7 @@ def test_a_fast_disk_never_pauses(tmp_path: Path) -> None:
 
 
 def test_small_pieces_travel_together(tmp_path: Path) -> None:
-    """Pieces smaller than a batch wait for it, or for the end: a small file is one hop to a thread."""
+    """Pieces smaller than a batch wait for it, or for the end: such a file is one hop to a thread."""
     one = bench(tmp_path)
     for _ in range(100):
         one.staged.write(b"x" * 1000)
@@ -256,6 +256,152 @@ def test_discarding_waits_for_the_thread_that_flushes(tmp_path: Path) -> None:
     assert (one.folder(), open_files(tmp_path)) == ([], [])
 
 
+# --- small files ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "visits"), [(0, 0), (1, 0), (SMALL_BYTES, 0), (SMALL_BYTES + 1, 1)])
+def test_a_small_file_is_hashed_without_a_thread(tmp_path: Path, size: int, visits: int) -> None:
+    """A file up to the small size is complete, with every digest asked for early or late, before any thread or disk has seen it."""
+    disk = FailingDisk()
+    one = bench(tmp_path, disk)
+    one.staged.expect(["md5"])
+    one.staged.write(b"x" * size)
+    finishing = watched(Deferred.fromCoroutine(one.staged.finish(["md5", "sha1"])))
+    assert (one.threads.waiting, disk.steps) == (visits, [])
+    one.threads.let_all()
+    data = b"x" * size
+    others = {"md5": hashlib.md5(data).hexdigest(), "sha1": hashlib.sha1(data).hexdigest()}
+    assert finishing.results == [Digests(size=size, sha256=hashlib.sha256(data).hexdigest(), others=others)]
+    one.staged.discard()
+    one.threads.let_all()
+    assert (one.folder(), open_files(tmp_path)) == ([], [])
+
+
+def test_a_small_file_is_kept_in_one_visit(tmp_path: Path) -> None:
+    """Looking at a small file and keeping it, with something beside it, is one visit to a thread; discarding it afterwards is none."""
+    one = bench(tmp_path)
+    one.staged.write(b"hello")
+    done(one.staged.finish())
+    admitted = watched(Deferred.fromCoroutine(one.staged.admit(lambda file, _: file.read(), lambda _: b"beside")))
+    assert one.threads.waiting == 1
+    one.threads.let()
+    one.staged.discard()
+    assert (admitted.results, one.threads.waiting) == ([b"hello"], 0)
+    assert one.kept() == sorted(hashlib.sha256(data).hexdigest() for data in (b"hello", b"beside"))
+    assert (one.folder(), open_files(tmp_path), one.blobs._pins) == ([], [], Counter())
+
+
+# --- beside it ------------------------------------------------------------------------------------------------------------------------
+
+
+def admitting(one: Bench, size: int, beside: bytes = b"beside") -> "Deferred[object]":
+    """A staged blob of this size, up to `admit` with something beside it."""
+
+    async def run() -> object:
+        await one.staged.finish()
+        return await one.staged.admit(lambda _, length: length, lambda _: beside)
+
+    one.staged.write(b"x" * size)
+    return Deferred.fromCoroutine(run())
+
+
+@pytest.mark.parametrize("size", [5, _BATCH])
+def test_both_are_durable_in_order(tmp_path: Path, size: int) -> None:
+    """No name is given before the bytes of both are flushed, and every folder is flushed after the names (hardening row 45)."""
+    disk = FailingDisk()
+    one = bench(tmp_path, disk)
+    admitted = watched(admitting(one, size))
+    one.threads.let_all()
+    assert admitted.results == [size]
+    named = disk.steps.index("replace")
+    assert Counter(disk.steps[:named]) == {"create": 2, "write": 2, "flush": 2, "make_folder": 2}
+    assert disk.steps[named:] == ["replace", "replace", "flush_folder", "flush_folder", "flush_folder"]
+    one.staged.discard()
+    one.threads.let_all()
+    assert (one.folder(), open_files(tmp_path)) == ([], [])
+
+
+@pytest.mark.parametrize("size", [5, _BATCH])
+@pytest.mark.parametrize(
+    ("step", "nth"),
+    [(step, nth) for step in ("create", "write", "flush", "make_folder", "replace", "flush_folder") for nth in (1, 2)]
+    + [("flush_folder", 3)],
+)
+def test_a_disk_that_fails_for_one_of_two_leaves_nothing_half(tmp_path: Path, step: str, nth: int, size: int) -> None:
+    """Whichever step fails for either of them, the caller hears of it, nothing half-written has a name, and all is swept (row 46)."""
+    one = bench(tmp_path, FailingDisk.full_at(step, nth))
+    admitted = watched(admitting(one, size))
+    one.threads.let_all()
+    assert [type(error) for error in admitted.errors] == [StorageFull]
+    for path in one.blobs.folder.glob("??/*"):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    one.staged.discard()
+    one.threads.let_all()
+    assert (one.folder(), open_files(tmp_path), one.blobs._pins) == ([], [], Counter())
+
+    async def none(batch: list[str]) -> set[str]:
+        return set()
+
+    sweep = watched(Deferred.fromCoroutine(one.blobs.sweep(none)))
+    one.threads.let_all()
+    assert (len(sweep.results), one.kept()) == (1, [])
+
+
+@pytest.mark.parametrize("size", [5, _BATCH])
+def test_a_look_that_fails_touches_no_disk_for_what_is_beside(tmp_path: Path, size: int) -> None:
+    """A refused file is given no name, and nothing beside it is written."""
+
+    def refuse(_: object) -> bytes:
+        raise ValueError("refused")
+
+    async def run() -> object:
+        await one.staged.finish()
+        return await one.staged.admit(lambda _, length: length, refuse)
+
+    disk = FailingDisk()
+    one = bench(tmp_path, disk)
+    one.staged.write(b"x" * size)
+    admitted = watched(Deferred.fromCoroutine(run()))
+    one.threads.let_all()
+    assert [str(error) for error in admitted.errors] == ["refused"]
+    assert disk.steps == ([] if size <= SMALL_BYTES else ["create", "write"])
+    one.staged.discard()
+    one.threads.let_all()
+    assert (one.folder(), one.kept(), open_files(tmp_path)) == ([], [], [])
+
+
+@pytest.mark.parametrize("size", [5, _BATCH])
+def test_discarding_while_a_thread_keeps_it_waits(tmp_path: Path, size: int) -> None:
+    """A blob discarded while a thread keeps it stays pinned until that has ended, though nobody waits any more; then nothing is left."""
+    one = bench(tmp_path)
+    admitted = admitting(one, size)
+    while one.threads.waiting and not one.blobs._pins:
+        one.threads.let()
+    outcome = watched(admitted)
+    admitted.cancel()
+    one.staged.discard()
+    assert one.blobs._pins == Counter({hashlib.sha256(b"x" * size).hexdigest(): 1})
+    one.threads.let_all()
+    assert len(outcome.errors) == 1
+    assert (one.folder(), open_files(tmp_path), one.blobs._pins) == ([], [], Counter())
+
+
+def test_what_is_beside_is_stored_once(tmp_path: Path) -> None:
+    """The same bytes beside a second file are not written again, but their folder is flushed again (hardening row 45)."""
+    disk = FailingDisk()
+    blobs = DirectoryBlobs(folder=tmp_path / "blobs", threads=InlineThreads(), disk=disk)
+    blobs.prepare()
+    for data in (b"one", b"two"):
+        disk.steps.clear()
+        staged = blobs.stage(lambda: None, lambda: None)
+        staged.write(data)
+        done(staged.finish())
+        done(staged.admit(lambda _, size: size, lambda _: b"beside"))
+        staged.discard()
+    assert Counter(disk.steps)["write"] == 1
+    assert disk.steps[-2:] == ["flush_folder", "flush_folder"]
+
+
 # --- errors of the disk ---------------------------------------------------------------------------------------------------------------
 
 STEPS = ["create", "write", "flush", "make_folder", "replace", "flush_folder"]
@@ -297,10 +443,11 @@ def test_every_step_is_durable_in_order(tmp_path: Path) -> None:
     staged = blobs.stage(lambda: None, lambda: None)
     staged.write(b"hello")
     finish_and_keep(staged)
-    assert disk.steps == ["create", "write", "flush", "make_folder", "flush_folder", "replace", "flush_folder"]
+    assert disk.steps == ["create", "write", "flush", "make_folder", "replace", "flush_folder", "flush_folder"]
 
 
-def test_what_is_there_is_flushed_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("small", [True, False])
+def test_what_is_there_is_flushed_again(tmp_path: Path, *, small: bool) -> None:
     """The same bytes again move nothing, but wait for the folder: the first uploader's flush may still be under way (hardening row 45)."""
     disk = FailingDisk()
     blobs = DirectoryBlobs(folder=tmp_path / "blobs", threads=InlineThreads(), disk=disk)
@@ -308,11 +455,27 @@ def test_what_is_there_is_flushed_again(tmp_path: Path) -> None:
     for _ in range(2):
         disk.steps.clear()
         staged = blobs.stage(lambda: None, lambda: None)
-        staged.write(b"hello")
+        staged.write(b"x" * (SMALL_BYTES if small else SMALL_BYTES + 1))
         finish_and_keep(staged)
         staged.discard()
-    assert disk.steps == ["create", "write", "flush", "flush_folder", "remove"]
+    assert disk.steps == (["flush_folder"] if small else ["create", "write", "flush", "remove", "flush_folder"])
     assert list((blobs.folder / "staging").iterdir()) == []
+
+
+def test_folders_of_a_killed_process_are_flushed_at_the_start(tmp_path: Path) -> None:
+    """A folder that was made and perhaps never flushed is flushed before anything in it is relied on, and then no more (row 45)."""
+    disk = FailingDisk()
+    folder = tmp_path / "blobs"
+    DirectoryBlobs(folder=folder, threads=InlineThreads()).prepare()
+    sha256 = hashlib.sha256(b"hello").hexdigest()
+    (folder / sha256[:2]).mkdir()
+    blobs = DirectoryBlobs(folder=folder, threads=InlineThreads(), disk=disk)
+    blobs.prepare()
+    assert disk.steps == ["flush_folder"]
+    staged = blobs.stage(lambda: None, lambda: None)
+    staged.write(b"hello")
+    finish_and_keep(staged)
+    assert disk.steps[1:] == ["create", "write", "flush", "replace", "flush_folder"]
 
 
 # --- the folder -----------------------------------------------------------------------------------------------------------------------
@@ -356,7 +519,7 @@ def test_a_strangers_file_is_left_alone(tmp_path: Path) -> None:
 def test_many_pieces_are_written_in_order(tmp_path: Path) -> None:
     """More pieces than one system call takes are written all, in order."""
     one = bench(tmp_path)
-    pieces = [bytes([number % 256]) * (1 + number % 3) for number in range(5000)]
+    pieces = [bytes([number % 256]) * (1 + number % 30) for number in range(5000)]
     for piece in pieces:
         one.staged.write(piece)
     finishing = watched(Deferred.fromCoroutine(one.staged.finish()))

@@ -4,7 +4,7 @@ import hashlib
 import os
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -63,12 +63,18 @@ class DirectoryBlobs:
     _pins: Counter[str] = Factory(Counter)
     # One for each sweep or release under way: what was pinned when it asked the catalog, or since.
     _watches: list[set[str]] = Factory(list)
+    _durable: set[Path] = Factory(set)  # folders known to survive a power cut
 
     def prepare(self) -> None:
         """Create the folders and remove what a killed process left half-written. Blocking; before anything else."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._staging.mkdir(mode=0o700, exist_ok=True)
         self.clear_staging()
+        known = [path for number in range(256) if (path := self.folder / f"{number:02x}").is_dir()]
+        if known:
+            # The process that made them may have been killed before it flushed them.
+            self.disk.flush_folder(self.folder)
+            self._durable.update(known)
 
     def clear_staging(self) -> None:
         """Remove what is half-written. Blocking; only while nothing is being staged."""
@@ -138,15 +144,28 @@ class DirectoryBlobs:
             if self._pins[sha256] <= 0:
                 del self._pins[sha256]
 
-    def place(self, staged: Path, sha256: str) -> None:
+    def holds(self, sha256: str) -> bool:
         """Shelf."""
-        target = self._path(sha256)
-        if not target.parent.is_dir():
-            self.disk.make_folder(target.parent)
-        if not target.exists():
-            self.disk.replace(staged, target)
-        # Also when another upload put it there a moment ago: its own flush may still be under way.
-        self.disk.flush_folder(target.parent)
+        return self._path(sha256).exists()
+
+    def place(self, staged: Mapping[str, Path | None]) -> None:
+        """Shelf."""
+        targets = {self._path(sha256): path for sha256, path in staged.items()}
+        folders = dict.fromkeys(target.parent for target in targets)
+        new = [folder for folder in folders if folder not in self._durable or not folder.is_dir()]
+        for folder in new:
+            self.disk.make_folder(folder)
+        for target, path in targets.items():
+            if path is None:
+                continue
+            if target.exists():
+                self.disk.remove(path)
+            else:
+                self.disk.replace(path, target)
+        # Also where another upload has made a folder, or put a file, a moment ago: its own flush may still be under way.
+        for folder in [*([self.folder] if new else []), *folders]:
+            self.disk.flush_folder(folder)
+        self._durable.update(new)
 
     # --- in a thread ---
 

@@ -56,9 +56,8 @@ class Disk:
             os.close(descriptor)
 
     def make_folder(self, folder: Path) -> None:
-        """Create one folder, durably; it may exist."""
+        """Create one folder; it may exist. It is durable once its parent is flushed."""
         folder.mkdir(mode=0o700, exist_ok=True)
-        self.flush_folder(folder.parent)
 
     def remove(self, path: Path) -> None:
         """Delete a file; it may be gone already."""

@@ -2,10 +2,11 @@
 
 import errno
 import hashlib
+import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
@@ -14,21 +15,24 @@ from zope.interface import implementer
 
 from registry.domain.errors import RegistryError, StorageFull
 from registry.domain.model import Digests
-from registry.interfaces import IStagedBlob, IThreads
+from registry.interfaces import BESIDE_BYTES, IStagedBlob, IThreads
+from registry.storage.blobs.digests import digests_of, new_hash
 from registry.storage.blobs.disk import Disk
 
 if TYPE_CHECKING:
-    from hashlib import _Hash
+    from registry.storage.blobs.digests import Hash
 
 T = TypeVar("T")
 
 # A hop to a thread costs some 50 microseconds, so bytes travel by the batch; a file smaller than one batch makes a single hop.
 _BATCH = 1 << 19
+# A file up to this size stays in memory until it is kept: hashing it takes less than a visit to a thread, and if it is refused no disk
+# is touched.
+SMALL_BYTES = 1 << 16
 # What may wait for the disk before the sender is paused, and when it may go on.
 _HIGH, _LOW = 8 << 20, 2 << 20
 # A large file is flushed this often while it arrives, so that the final fsync finds little left to do.
 _FLUSH_EVERY = 64 << 20
-_READ = 1 << 20
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
@@ -41,8 +45,11 @@ class Shelf(Protocol):
     def unpin(self, sha256: str) -> None:
         """Undo one `pin`."""
 
-    def place(self, staged: Path, sha256: str) -> None:
-        """Move into place, durably; blocking."""
+    def holds(self, sha256: str) -> bool:
+        """Whether it is in place, though perhaps not durably yet; blocking. True until it is unpinned, if it is pinned."""
+
+    def place(self, staged: Mapping[str, Path | None]) -> None:
+        """Move each, by its sha256, into place, durably; blocking. None: it is in place. No staged file is left."""
 
 
 @implementer(IStagedBlob)
@@ -57,7 +64,7 @@ class StagedBlob:
     _on_full: Callable[[], None]
     _on_space: Callable[[], None]
     _descriptor: int = -1  # opened with the first batch
-    _hashes: "dict[str, _Hash | hashlib.blake2b]" = Factory(lambda: {"sha256": hashlib.sha256()})  # fed in the thread
+    _hashes: "dict[str, Hash]" = Factory(lambda: {"sha256": hashlib.sha256()})  # fed in the thread
     _waiting: list[bytes] = Factory(list)  # taken, not yet handed to a thread
     _waiting_bytes: int = 0
     _size: int = 0
@@ -69,13 +76,16 @@ class StagedBlob:
     _idle: "Deferred[None] | None" = None  # somebody waits for the last batch
     _failure: Failure | None = None
     _discarded: bool = False
-    _pinned: str = ""
+    _visits: int = 0  # threads that look at it, or keep it
+    _small: bytes | None = None  # all of it, once it has ended and was small
+    _left: set[Path] = Factory(set)  # files that may lie in the staging folder
+    _pinned: list[str] = Factory(list)
     _digests: Digests | None = None
 
     def expect(self, algorithms: Sequence[str]) -> None:
         """IStagedBlob."""
         for algorithm in algorithms:
-            self._hashes.setdefault(algorithm, _new_hash(algorithm))
+            self._hashes.setdefault(algorithm, new_hash(algorithm))
 
     def write(self, data: bytes) -> None:
         """IStagedBlob."""
@@ -92,31 +102,39 @@ class StagedBlob:
 
     async def finish(self, algorithms: Sequence[str] = ()) -> Digests:
         """IStagedBlob."""
-        await self._drained()
+        if self._descriptor < 0 and not self._busy and self._size <= SMALL_BYTES and self._small is None:
+            self._small = b"".join(self._waiting)
+            self._waiting.clear()
+            for made in self._hashes.values():
+                made.update(self._small)
+        elif self._small is None:
+            await self._drained()
         others = {name: made.hexdigest() for name, made in self._hashes.items()}
         late = [name for name in algorithms if name not in others]
-        if late:
-            others.update(await self.inspect(lambda file, _: _digest_of(file, late)))
+        if late and self._small is not None:
+            others.update(digests_of(io.BytesIO(self._small), late))
+        elif late:
+            others.update(await self.inspect(lambda file, _: digests_of(file, late)))
         self._digests = Digests(size=self._size, sha256=others.pop("sha256"), others=others)
         return self._digests
 
     async def inspect(self, look: Callable[[BinaryIO, int], T]) -> T:
         """IStagedBlob."""
-        return await self._threads.run(self._do_inspect, look)
+        return await self._visit(self._do_inspect, look)
 
     async def keep(self) -> None:
         """IStagedBlob."""
         digests = await self._ready()
         try:
-            await self._threads.run(self._do_keep, digests.sha256)
+            await self._visit(self._do_keep, digests.sha256, None)
         except OSError as error:
             raise _named(error) from error
 
-    async def admit(self, look: Callable[[BinaryIO, int], T]) -> T:
+    async def admit(self, look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None = None) -> T:
         """IStagedBlob."""
         digests = await self._ready()
         try:
-            return await self._threads.run(self._do_admit, look, digests.sha256)
+            return await self._visit(self._do_admit, look, beside, digests.sha256)
         except OSError as error:
             raise _named(error) from error
 
@@ -127,8 +145,6 @@ class StagedBlob:
         self._discarded = True
         self._waiting.clear()
         self._waiting_bytes = 0
-        if self._pinned:
-            self._shelf.unpin(self._pinned)
         self._clean_up_when_idle()
 
     async def _ready(self) -> Digests:
@@ -138,9 +154,26 @@ class StagedBlob:
             await self._flushing
         self._check()
         if not self._pinned:
-            self._pinned = self._digests.sha256
-            self._shelf.pin(self._pinned)
+            self._pin(self._digests.sha256)
         return self._digests
+
+    def _pin(self, sha256: str) -> None:
+        self._shelf.pin(sha256)
+        self._pinned.append(sha256)
+
+    def _visit(self, work: Callable[..., T], *args: object) -> "Deferred[T]":
+        """The result of work in a thread. Its end is noticed though nobody waits for it any more: only then may its file be closed."""
+        outcome: Deferred[T] = Deferred()
+        self._visits += 1
+
+        def ended(result: Any) -> None:
+            self._visits -= 1
+            self._clean_up_when_idle()
+            if not outcome.called:
+                outcome.callback(result)
+
+        self._threads.run(work, *args).addBoth(ended)
+        return outcome
 
     # --- the pump ---
 
@@ -204,53 +237,80 @@ class StagedBlob:
             self._failure.raiseException()
 
     def _clean_up_when_idle(self) -> None:
-        if self._discarded and not self._busy and self._flushing is None and self._descriptor >= 0:
+        if not self._discarded or self._busy or self._visits or self._flushing is not None:
+            return
+        pinned, self._pinned = self._pinned, []
+        for sha256 in pinned:
+            self._shelf.unpin(sha256)
+        if self._descriptor >= 0 or self._left:
             descriptor, self._descriptor = self._descriptor, -1
-            self._threads.run(self._do_clean_up, descriptor)
+            left, self._left = self._left, set()
+            self._threads.run(self._do_clean_up, descriptor, left)
 
     # --- in a thread ---
 
     def _do_write(self, batch: list[bytes]) -> None:
         if self._descriptor < 0:
-            self._descriptor = self._disk.create(self._path)
+            self._descriptor = self._do_create(self._path)
         self._disk.write(self._descriptor, batch)
         for made in self._hashes.values():
             for piece in batch:
                 made.update(piece)
 
+    def _do_create(self, path: Path) -> int:
+        self._left.add(path)
+        return self._disk.create(path)
+
     def _do_inspect(self, look: Callable[[BinaryIO, int], T]) -> T:
+        if self._small is not None:
+            return look(io.BytesIO(self._small), self._size)
         with os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(0)
             return look(file, self._size)
 
-    def _do_keep(self, sha256: str) -> None:
-        self._disk.flush(self._descriptor)
-        self._shelf.place(self._path, sha256)
+    def _do_keep(self, sha256: str, beside: bytes | None) -> None:
+        staged: dict[str, Path | None] = {}
+        if beside is not None:
+            name = hashlib.sha256(beside).hexdigest()
+            self._pin(name)
+            staged[name] = self._do_stage(name, beside, self._path.with_suffix(".beside"))
+        if self._small is not None:
+            staged[sha256] = self._do_stage(sha256, self._small, self._path)
+        else:
+            self._disk.flush(self._descriptor)
+            staged[sha256] = self._path if self._path in self._left else None
+        # Names only now: what has one has all its bytes.
+        self._shelf.place(staged)
+        self._left.clear()
 
-    def _do_admit(self, look: Callable[[BinaryIO, int], T], sha256: str) -> T:
+    def _do_stage(self, sha256: str, data: bytes, path: Path) -> Path | None:
+        if self._shelf.holds(sha256):
+            return None
+        descriptor = self._do_create(path)
+        try:
+            self._disk.write(descriptor, [data])
+            self._disk.flush(descriptor)
+        finally:
+            os.close(descriptor)
+        return path
+
+    def _do_admit(self, look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None, sha256: str) -> T:
         result = self._do_inspect(look)
-        self._do_keep(sha256)
-        # Here, so that it does not take a visit of its own.
-        descriptor, self._descriptor = self._descriptor, -1
-        self._do_clean_up(descriptor)
+        small = None if beside is None else beside(result)
+        if small is not None and len(small) > BESIDE_BYTES:
+            raise ValueError(f"{len(small)} bytes are too many to be kept beside a file; at most {BESIDE_BYTES} are")
+        self._do_keep(sha256, small)
+        if self._descriptor >= 0:
+            # Here, so that it does not take a visit of its own.
+            descriptor, self._descriptor = self._descriptor, -1
+            os.close(descriptor)
         return result
 
-    def _do_clean_up(self, descriptor: int) -> None:
-        os.close(descriptor)
-        self._disk.remove(self._path)
-
-
-def _new_hash(algorithm: str) -> "_Hash | hashlib.blake2b":
-    # PyPI's blake2_256_digest is BLAKE2b cut to 256 bits; md5 is here to be compared with what a client declared, never trusted.
-    return hashlib.blake2b(digest_size=32) if algorithm == "blake2b" else hashlib.new(algorithm, usedforsecurity=False)
-
-
-def _digest_of(file: BinaryIO, algorithms: Sequence[str]) -> dict[str, str]:
-    made = {algorithm: _new_hash(algorithm) for algorithm in algorithms}
-    while data := file.read(_READ):
-        for digest in made.values():
-            digest.update(data)
-    return {algorithm: digest.hexdigest() for algorithm, digest in made.items()}
+    def _do_clean_up(self, descriptor: int, left: set[Path]) -> None:
+        if descriptor >= 0:
+            os.close(descriptor)
+        for path in left:
+            self._disk.remove(path)
 
 
 def _named(error: OSError) -> OSError | RegistryError:
