@@ -147,7 +147,7 @@ def test_a_name_may_be_spelt_otherwise(stated: str, uploaded: str) -> None:
 def test_a_name_of_many_tags_is_not_spelt_out() -> None:
     """A wheel name of more tags than memory holds is refused without making them; one that a file can have is compared by its tags."""
     tags = ".".join(f"p{number}" for number in range(100_000))
-    with pytest.raises(InvalidAttestations, match="one is about 'app-1.0-p0.p1"):
+    with pytest.raises(InvalidAttestations, match=r"one is about 'app-1\.0-p0\.p1"):
         check_statements([stating(f"app-1.0-{tags}-{tags}-{tags}.whl")], "app-1.0-py3-none-any.whl", DIGEST, KINDS)
     ending = "-none-any.whl"
     longest = "app-1.0-".ljust(255 - len(ending), "p") + ending
