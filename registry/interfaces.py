@@ -19,6 +19,7 @@ from registry.domain.credentials import (
     PlaceToken,
     TokenFilter,
 )
+from registry.domain.former_places import FormerGroup
 from registry.domain.inventory import FileInfo, FileOrder, Origin, PackageInfo, Removed, Wanted
 from registry.domain.members import Grant, Member, Seats
 from registry.domain.model import (
@@ -553,3 +554,29 @@ class IAttestations(Interface):
         Every attestation must verify, offline and off the reactor thread. Raises `InvalidAttestations` if one does not, `Unavailable` where
         that cannot be found out.
         """
+
+
+class IHistory(Interface):
+    """What was so at an instant, read off the journal.
+
+    Of each name, and of all places together, what counts are the changes up to the last that is not after the instant, in the order of
+    their serials. An instant to come is now.
+    """
+
+    async def page(project_ids: Sequence[int], name: Name, at: datetime) -> Page | None:
+        """What `IPackages.page` told then."""
+
+    async def names(project_ids: Sequence[int], at: datetime) -> tuple[str, ...]:
+        """What `IPackages.names` told then."""
+
+    async def deleted(project_ids: Sequence[int], sha256: str, filename: str) -> datetime | None:
+        """When the last file of this digest and name in these projects was deleted; None if there never was one, or one is held.
+
+        `filename` may be that of its core metadata (PEP 658).
+        """
+
+    async def project_title(project_id: int, at: datetime) -> str | None:
+        """The display name that a project had; None if it did not exist."""
+
+    async def group(group_id: int, at: datetime) -> FormerGroup | None:
+        """The `FormerGroup` of a group that is there now; None if it did not exist. Projects removed since are left out."""

@@ -109,7 +109,9 @@ def _change(writing: Writing, found: NamespaceInfo, wishes: Wishes, actor: Actor
     if wishes.visibility is not None and wishes.visibility is not found.visibility:
         _check_visibility(connection, found, wishes.visibility)
         values["visibility"] = wishes.visibility.value
-    detail = dict(values)
+    detail = {f"new_{key}" if key == "name" else key: value for key, value in values.items()}
+    if "name" in values:
+        detail["old_name"] = found.name
     if wishes.path is not None and wishes.path != found.path:
         detail["path"] = _rename(connection, found, wishes.path)
     if values:

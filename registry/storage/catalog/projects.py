@@ -228,7 +228,8 @@ def _change(writing: Writing, found: ProjectDetails, wishes: Wishes, actor: Acto
     if values:
         writing.connection.execute(update(projects).where(projects.c.id == found.id).values(values))
         values.pop("full_path_key", None)
-        writing.record("project.update", actor, project_id=found.id, path=found.full_path, **{f"new_{k}": v for k, v in values.items()})
+        detail = {f"new_{key}": value for key, value in values.items()} | ({"old_name": found.name} if "name" in values else {})
+        writing.record("project.update", actor, project_id=found.id, path=found.full_path, **detail)
 
 
 def _move(writing: Writing, found: ProjectDetails, target: NamespaceInfo, actor: Actor) -> None:

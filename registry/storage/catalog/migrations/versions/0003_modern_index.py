@@ -31,6 +31,8 @@ def upgrade() -> None:
     op.add_column("files", sa.Column("provenance", sa.JSON(), nullable=True))
     with op.batch_alter_table("files", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_files_metadata_sha256"), ["metadata_sha256"], unique=False)
+    places = sa.text("action IN ('group.create', 'group.update', 'project.create', 'project.transfer', 'project.update')")
+    op.create_index("ix_journal_of_places", "journal", ["serial"], unique=False, sqlite_where=places, postgresql_where=places)
     _complete_the_journal()
 
 
