@@ -39,6 +39,7 @@ from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
 from registry.domain.people import NewUser, UserChange, UserListing
 from registry.domain.places import Listing, NamespaceInfo, ProjectDetails, Wishes
+from registry.domain.project_json import Releases
 from registry.domain.protection import ProtectionRule
 from registry.domain.releases import Prospect
 from registry.domain.tokens import Secret
@@ -163,6 +164,12 @@ class IPackages(Interface):
         """The `Page` of `name` in these projects together; None if they hold no file of that name.
 
         Of files with the same name, the first published stands for all.
+        """
+
+    async def releases(project_ids: Sequence[int], name: Name, version: Version | None = None) -> Releases | None:
+        """The `Releases` of `name`: the same page, read at one moment with what it leaves out; None where there is no page.
+
+        Described is the version wanted, or the one that `project_json.described` chooses.
         """
 
     async def names(project_ids: Sequence[int]) -> tuple[str, ...]:

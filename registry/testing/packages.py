@@ -10,6 +10,7 @@ from registry.domain.errors import FileExists
 from registry.domain.history import facts_for_replay
 from registry.domain.model import Actor, Change, File, NewFile, Page
 from registry.domain.names import Name
+from registry.domain.project_json import Releases, described
 from registry.domain.protection import ProtectionRule
 from registry.domain.releases import Prospect, Release, demand_open
 from registry.domain.versions import Version
@@ -34,6 +35,7 @@ class MemoryPackages:
     changes: list[Change] = Factory(list)  # the journal
     protection: dict[int, tuple[ProtectionRule, ...]] = Factory(dict)  # by project
     _rows: list[_Row] = Factory(list)
+    _new: dict[int, NewFile] = Factory(dict)  # by number of file
     _provenance: dict[int, Mapping[str, object]] = Factory(dict)  # by number of file
     _listeners: list[Callable[[tuple[Change, ...]], None]] = Factory(list)
 
@@ -55,6 +57,25 @@ class MemoryPackages:
         for row in rows:
             first.setdefault(row.file.filename, row.file)
         return Page(name=name, display=rows[0].name.display, files=tuple(first.values())) if rows else None
+
+    async def releases(self, project_ids: Sequence[int], name: Name, version: Version | None = None) -> Releases | None:
+        """IPackages."""
+        page = await self.page(project_ids, name)
+        if page is None:
+            return None
+        names = {"md5": "md5", "blake2b": "blake2b_256"}
+        told = [change.serial for change in self.changes if change.project_id in project_ids and change.name == name.normalized]
+        file = described(page, version)
+        return Releases(
+            page=page,
+            digests={
+                file.id: {names[key]: digest for key, digest in self._new[file.id].digests.others.items() if key in names}
+                for file in page.files
+            },
+            described=file,
+            metadata={} if file is None else self._new[file.id].metadata,
+            serial=max(told, default=0),
+        )
 
     async def names(self, project_ids: Sequence[int]) -> tuple[str, ...]:
         """IPackages."""
@@ -92,6 +113,7 @@ class MemoryPackages:
         )
         if new.provenance is not None:
             self._provenance[file.id] = new.provenance
+        self._new[file.id] = new
         name = package[0].name if package else new.name
         self._rows.append(_Row(project_id=project_id, name=name, version_key=new.version.key, file=file))
         self._tell(project_id, name, file, actor)

@@ -227,6 +227,41 @@ def test_thousands_of_projects_are_asked_together(catalog: Catalog) -> None:
     assert done(catalog.packages.file(many, "a" * 64, "demo-1.0.tar.gz")) == page.files[0]
 
 
+# --- with what no page tells ----------------------------------------------------------------------------------------------------------
+
+
+def test_releases_are_the_page_and_more(catalog: Catalog) -> None:
+    """With the page come the digests that were declared, the metadata of the version that speaks, and the serial of the last change."""
+    other = catalog.project()
+    catalog.add(1, "demo-1.0.tar.gz")
+    file = catalog.add(other, "demo-2.0.tar.gz", version="2.0", sha256="b" * 64)
+    catalog.add(1, "other-3.0.tar.gz", name="other", version="3.0", sha256="c" * 64)
+    known = done(catalog.packages.releases((1, other), Name("DEMO")))
+    assert known is not None
+    assert known.page == catalog.page(1, other)
+    assert known.digests == {one.id: {"md5": "0" * 32, "blake2b_256": "1" * 64} for one in known.page.files}
+    assert known.described == file
+    assert known.metadata["summary"] == "for tests"
+    published = [change.serial for change in catalog.told if change.action == "file.publish"]
+    assert known.serial == published[1]
+    alone = done(catalog.packages.releases((1,), Name("demo")))
+    assert alone is not None
+    assert alone.serial == published[0]
+
+
+def test_releases_of_one_version(catalog: Catalog) -> None:
+    """A version is wanted in any spelling; one that is not there leaves the page undescribed, and a name that is not there is none."""
+    files = [catalog.add(1, "demo-1.0.tar.gz"), catalog.add(1, "demo-2.0.tar.gz", version="2.0", sha256="b" * 64)]
+    for version, described in (("1", files[0]), ("v2.0.0", files[1]), ("3", None)):
+        known = done(catalog.packages.releases((1,), Name("demo"), Version(version)))
+        assert known is not None
+        assert known.page.files == tuple(files)
+        assert known.described == described
+        assert bool(known.metadata) == (described is not None)
+    assert done(catalog.packages.releases((1,), Name("nothing"))) is None
+    assert done(catalog.packages.releases((), Name("demo"))) is None
+
+
 # --- what is told ---------------------------------------------------------------------------------------------------------------------
 
 

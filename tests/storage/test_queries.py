@@ -89,6 +89,7 @@ def test_single_packages_walk_an_index(registry: MemoryRegistry, statements: lis
     done(inventory.origins(1, 1))
     done(registry.store.protection.rules(1, limit=20))
     done(registry.store.packages.page((1, 2), Name("demo")))
+    done(registry.store.packages.releases((1, 2), Name("demo")))
     done(registry.store.packages.names((1, 2)))
     done(registry.store.packages.file((1, 2), "0" * 64, "demo-1.0-py3-none-any.whl"))
     done(registry.store.packages.named(["0" * 64]))

@@ -13,6 +13,7 @@ from registry.domain.filenames import METADATA_ENDING
 from registry.domain.history import facts_for_replay
 from registry.domain.model import Actor, File, NewFile, Page, ProjectStatus
 from registry.domain.names import Name
+from registry.domain.project_json import Releases, described
 from registry.domain.protection import ProtectionRule
 from registry.domain.releases import Prospect, Release, demand_open, demand_takes_uploads
 from registry.domain.versions import Version
@@ -20,7 +21,7 @@ from registry.interfaces import IPackages
 from registry.storage.catalog.database import Database, Writing, insert_row
 from registry.storage.catalog.digests import named_among
 from registry.storage.catalog.protection import rules_of
-from registry.storage.catalog.tables import blobs, files, packages, projects, statuses, users
+from registry.storage.catalog.tables import blobs, files, journal, packages, projects, statuses, users
 
 _BATCH = 1000
 _STATUS = and_(statuses.c.project_id == packages.c.project_id, statuses.c.name == packages.c.name)
@@ -44,6 +45,11 @@ _PAGE = (
     _FILE.add_columns(packages.c.display_name)
     .where(packages.c.project_id.in_(bindparam("projects", expanding=True)), packages.c.name == bindparam("name"))
     .order_by(files.c.id)
+)
+_RELEASES = _PAGE.add_columns(files.c.md5, files.c.blake2_256)
+_METADATA = select(files.c.metadata).where(files.c.id == bindparam("file"))
+_LAST_CHANGE = select(func.coalesce(func.max(journal.c.serial), 0)).where(
+    journal.c.project_id.in_(bindparam("projects", expanding=True)), journal.c.name == bindparam("name")
 )
 _FOUND = (
     _FILE.add_columns(packages.c.name)
@@ -78,6 +84,10 @@ class SqlPackages:
         """IPackages."""
         given = {"projects": list(project_ids), "name": name.normalized}
         return await self._database.read(lambda connection: _page(connection.execute(_PAGE, given).all(), name))
+
+    async def releases(self, project_ids: Sequence[int], name: Name, version: Version | None = None) -> Releases | None:
+        """IPackages."""
+        return await self._database.read(lambda connection: _releases(connection, list(project_ids), name, version))
 
     async def names(self, project_ids: Sequence[int]) -> tuple[str, ...]:
         """IPackages."""
@@ -179,6 +189,23 @@ def _page(rows: Sequence[Any], name: Name) -> Page | None:
         files=tuple(first.values()),
         status=ProjectStatus(chief.status or ProjectStatus.ACTIVE.value),
         status_reason=chief.reason or "",
+    )
+
+
+def _releases(connection: Connection, project_ids: list[int], name: Name, version: Version | None) -> Releases | None:
+    given = {"projects": project_ids, "name": name.normalized}
+    rows = connection.execute(_RELEASES, given).all()
+    page = _page(rows, name)
+    if page is None:
+        return None
+    # Descriptions are long, and only one is wanted.
+    file = described(page, version)
+    return Releases(
+        page=page,
+        digests={row.id: {key: digest for key, digest in (("md5", row.md5), ("blake2b_256", row.blake2_256)) if digest} for row in rows},
+        described=file,
+        metadata={} if file is None else connection.execute(_METADATA, {"file": file.id}).scalar_one(),
+        serial=connection.execute(_LAST_CHANGE, given).scalar_one(),
     )
 
 
