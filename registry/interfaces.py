@@ -32,6 +32,7 @@ from registry.domain.model import (
     NewToken,
     Page,
     ProjectInfo,
+    ProjectStatus,
     StoredCredential,
     TokenInfo,
 )
@@ -41,7 +42,7 @@ from registry.domain.people import NewUser, UserChange, UserListing
 from registry.domain.places import Listing, NamespaceInfo, ProjectDetails, Wishes
 from registry.domain.project_json import Releases
 from registry.domain.protection import ProtectionRule
-from registry.domain.releases import Prospect
+from registry.domain.releases import NameStatus, Prospect
 from registry.domain.tokens import Secret
 from registry.domain.versions import Version
 
@@ -561,6 +562,36 @@ class IAttestations(Interface):
         Every attestation must verify, offline and off the reactor thread. Raises `InvalidAttestations` if one does not, `Unavailable` where
         that cannot be found out.
         """
+
+
+class IReleases(Interface):
+    """What becomes of versions and names that are held: yanked (PEP 592), closed, given a status (PEP 792).
+
+    A change that changes nothing leaves no journal row. All raise `Forbidden` where a protection rule asks for more than `level` to publish
+    under the name: who may not say what it offers may not say what it offers no more. What a rule asks for deleting is not asked for here:
+    everything here can be taken back. Reasons are as `check_reason` takes them, empty for none; `InvalidSetting` for any other.
+    """
+
+    async def set_yanked(project_id: int, package_id: int, reason: str | None, actor: Actor, *, level: int) -> PackageInfo:
+        """Yank a version with all its files, and those that are published into it later; None takes the mark off them all.
+
+        Raises `UnknownPackage`.
+        """
+
+    async def set_file_yanked(project_id: int, package_id: int, file_id: int, reason: str | None, actor: Actor, *, level: int) -> FileInfo:
+        """Yank one file, or (None) take its mark off, whatever its version's is. Raises `UnknownPackage`, `NotFound`."""
+
+    async def set_closed(project_id: int, package_id: int, actor: Actor, *, closed: bool, level: int) -> PackageInfo:
+        """Close a version to new files, or keep it open, from now on whatever its age. Raises `UnknownPackage`."""
+
+    async def status(project_id: int, name: Name) -> NameStatus:
+        """The status of a name, held or not."""
+
+    async def statuses(project_id: int) -> list[NameStatus]:
+        """The statuses of all names that are not simply active, by name."""
+
+    async def set_status(project_id: int, name: Name, status: ProjectStatus, reason: str, actor: Actor, *, level: int) -> NameStatus:
+        """Give a name, held or not yet, a status; the reason of an active one stands in the journal only."""
 
 
 class IHistory(Interface):

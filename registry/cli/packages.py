@@ -18,7 +18,7 @@ _BATCH = 1000
 
 @click.group()
 def package() -> None:
-    """List, show and delete packages."""
+    """List, show, yank, close and delete packages."""
 
 
 @package.command("list")
@@ -128,11 +128,15 @@ def _package(one: PackageInfo) -> dict[str, object]:
         "version": one.version,
         "created_at": one.created_at,
         "last_downloaded_at": one.last_downloaded_at,
+        "yanked": one.yanked is not None,
+        "yanked_reason": one.yanked or None,
+        "closed": one.closed,
     }
 
 
 def _file(one: FileInfo) -> dict[str, object]:
-    return {name: value for name, value in attrs.asdict(one).items() if name in {"id", "filename", "size", "sha256", "created_at"}}
+    shown = {name: value for name, value in attrs.asdict(one).items() if name in {"id", "filename", "size", "sha256", "created_at"}}
+    return {**shown, "yanked": one.yanked is not None, "yanked_reason": one.yanked or None}
 
 
 def _rule(one: ProtectionRule) -> dict[str, object]:

@@ -69,6 +69,7 @@ class Permission(Enum):
     CREATE_PACKAGE = "create_package"
     LIST_PACKAGES = "list_packages"  # as READ_PACKAGE, through the REST API
     DESTROY_PACKAGE = "destroy_package"
+    CURATE_PACKAGE = "curate_package"  # yank, close, set a status: what people decide, not their jobs
     READ_PROTECTION = "read_protection"
     ADMIN_PROTECTION = "admin_protection"
     READ_PROJECT = "read_project"
@@ -136,6 +137,7 @@ RULES: Mapping[Permission, Rule] = {
     Permission.CREATE_PACKAGE: Rule(scopes=_PUSH, least=Role.DEVELOPER, deploy=_DEPLOY_PUSH, job=True, packages=True),
     Permission.LIST_PACKAGES: Rule(scopes=_READ, job=True, packages=True),
     Permission.DESTROY_PACKAGE: Rule(scopes=_WRITE, least=Role.MAINTAINER, job=True, packages=True),
+    Permission.CURATE_PACKAGE: Rule(scopes=_WRITE, least=Role.MAINTAINER, packages=True),
     Permission.READ_PROTECTION: Rule(scopes=_READ, least=Role.MAINTAINER, packages=True),
     Permission.ADMIN_PROTECTION: Rule(scopes=_WRITE, least=Role.MAINTAINER, packages=True),
     Permission.READ_PROJECT: Rule(scopes=_READ),

@@ -64,6 +64,8 @@ class PackageInfo:
     last_downloaded_at: datetime | None
     creator_id: int | None
     origin: Origin | None = None
+    yanked: str | None = None  # as a whole (PEP 592): the reason, empty where none was given
+    closed: bool | None = None  # to new files; False: stays open whatever its age; None: as its age says
 
 
 @frozen(kw_only=True)
@@ -78,6 +80,7 @@ class FileInfo:
     md5: str | None
     created_at: datetime
     origin: Origin | None = None
+    yanked: str | None = None  # the reason (PEP 592), empty where none was given
 
 
 @frozen(kw_only=True)

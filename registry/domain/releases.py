@@ -1,14 +1,31 @@
-"""Whether a name and a version still take files: project status (PEP 792) and closed versions."""
+"""What becomes of names and versions: project status (PEP 792), yanking (PEP 592), closed versions; whether they still take files."""
 
+import unicodedata
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from attrs import frozen
 
-from registry.domain.errors import NotAccepting, VersionClosed
+from registry.domain.errors import InvalidSetting, NotAccepting, VersionClosed
 from registry.domain.model import ProjectStatus
 from registry.domain.protection import ProtectionRule
 from registry.domain.versions import Version
+
+LONGEST_REASON = 512
+# Unicode's line breaks, control characters and surrogates; and what turns the direction of the text that follows, which could make a
+# reason read as something else.
+_UNSHOWABLE = {"Cc", "Cs", "Zl", "Zp"}
+_TURNING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
+
+
+@frozen(kw_only=True)
+class NameStatus:
+    """The status of one (normalised) name; `changed_at` None while it is active, as all names are that nobody has spoken of."""
+
+    name: str
+    status: ProjectStatus = ProjectStatus.ACTIVE
+    reason: str = ""
+    changed_at: datetime | None = None
 
 
 @frozen(kw_only=True)
@@ -46,3 +63,24 @@ def demand_open(release: Release | None, version: Version, close_after: timedelt
     aged = close_after is not None and now - release.begun_at > close_after
     if release.closed or aged:
         raise VersionClosed(version=version.display, since=None if release.closed else release.begun_at)
+
+
+def check_reason(text: str) -> str:
+    """`text` without the blanks around it, if it can be a reason for yanking or for a status; empty stands for none.
+
+    One line of at most `LONGEST_REASON` characters: it goes into pages, status lines and terminals. Raises `InvalidSetting`.
+    """
+    reason = text.strip(" ")
+    if len(reason) > LONGEST_REASON:
+        raise InvalidSetting(what="Reason", value=reason, allowed=f"say it in at most {LONGEST_REASON} characters, not in {len(reason)}")
+    if any(unicodedata.category(one) in _UNSHOWABLE or unicodedata.bidirectional(one) in _TURNING for one in reason):
+        raise InvalidSetting(what="Reason", value=reason, allowed="write one line, without control characters")
+    return reason
+
+
+def parse_status(text: str) -> ProjectStatus:
+    """The status called `text`. Raises `InvalidSetting` with the known ones (PEP 792)."""
+    try:
+        return ProjectStatus(text)
+    except ValueError:
+        raise InvalidSetting(what="Status", value=text, allowed="use active, archived, deprecated or quarantined") from None

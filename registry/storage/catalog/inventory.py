@@ -51,7 +51,9 @@ class SqlInventory:
 
     async def package(self, package_id: int, project_id: int | None = None) -> PackageInfo:
         """IInventory."""
-        return await self._database.read(lambda connection: _infos(connection, [_found(connection, package_id, project_id).id])[0])
+        return await self._database.read(
+            lambda connection: package_infos(connection, [found_package(connection, package_id, project_id).id])[0]
+        )
 
     async def versions(self, package: PackageInfo) -> list[PackageInfo]:
         """IInventory."""
@@ -59,7 +61,7 @@ class SqlInventory:
             packages.c.project_id == package.project_id, packages.c.name == package.normalized, packages.c.id != package.id
         )
         return await self._database.read(
-            lambda connection: _infos(connection, connection.execute(query.order_by(packages.c.id)).scalars().all())
+            lambda connection: package_infos(connection, connection.execute(query.order_by(packages.c.id)).scalars().all())
         )
 
     async def files(
@@ -68,7 +70,7 @@ class SqlInventory:
         """IInventory."""
 
         def work(connection: Connection) -> tuple[list[FileInfo], int]:
-            _found(connection, package_id, project_id)
+            found_package(connection, package_id, project_id)
             keys = (key.desc() if descending else key for key in _FILE_ORDERS[order])
             rows = connection.execute(_FILE.where(files.c.package_id == package_id).order_by(*keys).limit(limit).offset(offset)).all()
             total = connection.execute(select(func.count()).select_from(files).where(files.c.package_id == package_id)).scalar_one()
@@ -80,7 +82,7 @@ class SqlInventory:
         """IInventory."""
 
         def work(connection: Connection) -> list[Origin]:
-            _found(connection, package_id, project_id)
+            found_package(connection, package_id, project_id)
             return _origins(connection, [package_id]).get(package_id, [])
 
         return await self._database.read(work)
@@ -147,7 +149,7 @@ def _page(connection: Connection, project_ids: Sequence[int], wanted: Wanted, li
         numbers = numbers.select_from(packages.join(projects))
     query = numbers.where(*where).order_by(*keys).limit(left).offset(total - offset - left if backwards else offset)
     ids = connection.execute(query).scalars().all()
-    return _infos(connection, ids[::-1] if backwards else ids), total
+    return package_infos(connection, ids[::-1] if backwards else ids), total
 
 
 def _where(project_ids: Sequence[int], wanted: Wanted) -> list[ColumnElement[bool]]:
@@ -164,7 +166,8 @@ def _where(project_ids: Sequence[int], wanted: Wanted) -> list[ColumnElement[boo
     return where
 
 
-def _infos(connection: Connection, ids: Sequence[int]) -> list[PackageInfo]:
+def package_infos(connection: Connection, ids: Sequence[int]) -> list[PackageInfo]:
+    """The packages with these numbers, in their order."""
     found: list[PackageInfo] = []
     for start in range(0, len(ids), _BATCH):
         batch = ids[start : start + _BATCH]
@@ -186,6 +189,8 @@ def _info(row: Any, origins: Sequence[Origin]) -> PackageInfo:
         last_downloaded_at=row.last_downloaded_at,
         creator_id=row.creator_id,
         origin=origins[-1] if origins else None,
+        yanked=row.yanked,
+        closed=row.closed,
     )
 
 
@@ -203,6 +208,14 @@ def _origin(row: Any) -> Origin:
     return Origin(facts=row.pipeline, file_id=row.id, at=row.uploaded_at)
 
 
+def found_file(connection: Connection, package_id: int, file_id: int) -> FileInfo:
+    """One file of a package. Raises `NotFound`."""
+    row = connection.execute(_FILE.where(files.c.package_id == package_id, files.c.id == file_id)).one_or_none()
+    if row is None:
+        raise NotFound
+    return _file(row)
+
+
 def _file(row: Any) -> FileInfo:
     return FileInfo(
         id=row.id,
@@ -213,10 +226,12 @@ def _file(row: Any) -> FileInfo:
         md5=row.md5,
         created_at=row.uploaded_at,
         origin=_origin(row) if row.pipeline is not None else None,
+        yanked=row.yanked,
     )
 
 
-def _found(connection: Connection, package_id: int, project_id: int | None) -> Any:
+def found_package(connection: Connection, package_id: int, project_id: int | None) -> Any:
+    """The row of a package, in this project if one is named. Raises `UnknownPackage`."""
     query = select(packages).where(packages.c.id == package_id)
     if project_id is not None:
         query = query.where(packages.c.project_id == project_id)
@@ -227,7 +242,7 @@ def _found(connection: Connection, package_id: int, project_id: int | None) -> A
 
 
 def _deletable(writing: Writing, project_id: int, package_id: int, level: int, unmodified_since: datetime | None) -> Any:
-    package = _found(writing.connection, package_id, project_id)
+    package = found_package(writing.connection, package_id, project_id)
     demand_delete(rules_of(writing.connection, project_id), package.name, level)
     if unmodified_since is not None:
         newest = writing.connection.execute(select(func.max(files.c.uploaded_at)).where(files.c.package_id == package_id)).scalar_one()
