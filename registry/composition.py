@@ -39,6 +39,7 @@ from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines
 from registry.web.front import Front
 from registry.web.ops import Ops
+from registry.web.project_json import ProjectJson
 from registry.web.pypi import PyPI
 from registry.web.rest.deploy_tokens import DeployTokens
 from registry.web.rest.groups import Groups
@@ -197,10 +198,12 @@ def compose(
     for listener in (gate.forget, library.forget, settings.hear):
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=settings.upload_limit, threads=files)
+    pypi = PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url, on_download=downloads.note)
     families = (
         Front(external_url=external_url),
         Ops(checks={"service": serving, "catalog": store.database.check, "blobs": store.blobs.check}),
-        PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url, on_download=downloads.note),
+        pypi,
+        ProjectJson(packages=store.packages, library=library, threads=files, view=pypi.view, external_url=external_url),
         Packages(gate=gate, inventory=store.inventory, curation=curation, external_url=external_url),
         Releases(curation=curation, releases=store.releases, external_url=external_url),
         Protection(rules=store.protection, external_url=external_url),

@@ -29,6 +29,7 @@ _WORDS = {
     403: "The caller is known and may not do this.",
     404: "Nothing of the kind that this caller may see.",
     409: "It exists already.",
+    410: "It was here, and has been deleted.",
     412: "It has changed meanwhile.",
     413: "The body is too large.",
     416: "The file has no such part.",

@@ -163,6 +163,10 @@ OPERATIONS: Mapping[str, Operation] = {
         for rest, answers, query in (
             ("simple", _PAGE, ("format",)),
             ("simple/<segment:name>", _PAGE, ("format",)),
+            ("+simple/<segment:name>", _PAGE, ("format",)),
+            ("pypi/<segment:name>/json", _PAGE, ()),
+            ("pypi/<segment:name>/<segment:version>/json", _PAGE, ()),
+            ("<segment:name>/json", _PAGE, ()),
             ("files/<segment:sha256>/<segment:filename>", _FILE, ()),
         )
     },

@@ -43,6 +43,8 @@ class PyPI:
             made += [
                 Route(method="GET", rule=f"{top}/simple", permission=read, handler=self.index),
                 Route(method="GET", rule=f"{top}/simple/<segment:name>", permission=read, handler=self.page),
+                # devpi's address of the same: hatch asks there what is published already.
+                Route(method="GET", rule=f"{top}/+simple/<segment:name>", permission=read, handler=self.page),
                 Route(method="GET", rule=f"{top}/files/<segment:sha256>/<segment:filename>", permission=read, handler=self.download),
             ]
         return made
