@@ -19,6 +19,7 @@ from registry.storage.catalog.database import Database
 from registry.storage.catalog.deploy_tokens import SqlDeployTokens
 from registry.storage.catalog.founding import SqlFounding
 from registry.storage.catalog.groups import SqlGroups
+from registry.storage.catalog.history import SqlHistory
 from registry.storage.catalog.inventory import SqlInventory
 from registry.storage.catalog.jobs import SqlJobs
 from registry.storage.catalog.members import SqlMembers
@@ -37,6 +38,7 @@ from registry.storage.data_dir import DataDir
 from registry.upstream.gitlab import GitLabJobs
 from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines
+from registry.web.dated import Dated
 from registry.web.front import Front
 from registry.web.ops import Ops
 from registry.web.project_json import ProjectJson
@@ -61,6 +63,7 @@ from registry.workflows.curation import Curation
 from registry.workflows.downloads import Downloads
 from registry.workflows.failures import Failures
 from registry.workflows.gate import Gate
+from registry.workflows.history import History
 from registry.workflows.jobs import ForeignJobs, Jobs
 from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
@@ -99,6 +102,7 @@ class Store:
     releases: SqlReleases
     settings: SqlSettings
     audit: SqlAudit
+    history: SqlHistory
     blobs: DirectoryBlobs
 
     @classmethod
@@ -139,6 +143,7 @@ class Store:
             releases=SqlReleases(database),
             settings=SqlSettings(database),
             audit=SqlAudit(database),
+            history=SqlHistory(database),
         )
 
 
@@ -192,18 +197,28 @@ def compose(
         accept_identical=config.uploads.accept_identical,
         close_after=timedelta(seconds=config.uploads.close_after) if config.uploads.close_after else None,
     )
+    history = History(history=store.history, gate=gate, threads=files)
     settings = LiveSettings(catalog=store.settings, max_file_size=config.uploads.max_file_size)
     downloads = Downloads(inventory=store.inventory, now=clock)
     curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
     for listener in (gate.forget, library.forget, settings.hear):
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=settings.upload_limit, threads=files)
-    pypi = PyPI(gate=gate, library=library, publisher=publisher, uploads=uploads, external_url=external_url, on_download=downloads.note)
+    pypi = PyPI(
+        gate=gate,
+        library=library,
+        history=history,
+        publisher=publisher,
+        uploads=uploads,
+        external_url=external_url,
+        on_download=downloads.note,
+    )
     families = (
         Front(external_url=external_url),
         Ops(checks={"service": serving, "catalog": store.database.check, "blobs": store.blobs.check}),
         pypi,
         ProjectJson(packages=store.packages, library=library, threads=files, view=pypi.view, external_url=external_url),
+        Dated(history=history, library=library, external_url=external_url),
         Packages(gate=gate, inventory=store.inventory, curation=curation, external_url=external_url),
         Releases(curation=curation, releases=store.releases, external_url=external_url),
         Protection(rules=store.protection, external_url=external_url),

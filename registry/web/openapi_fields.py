@@ -49,6 +49,7 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
     "namespace_id": {**_REF, "description": "A number; in paths a full path with every / written %2F, too."},
     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "filename": _TEXT,
+    "at": {"type": "string", "description": "A date (the end of that day, UTC) or an instant (RFC 3339)."},
     # of lists
     "page": {"type": "integer", "minimum": 1},
     "per_page": {"type": "integer", "minimum": 1, "maximum": 100},
@@ -131,7 +132,7 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
 }
 
 _PAGE = (200, 304)
-_FILE = (200, 206, 304, 416)
+_FILE = (200, 206, 304, 410, 416)
 _MADE, _GONE, _ACCEPTED = (201,), (204,), (202,)
 _PAGING = ("page", "per_page")
 _LISTED = ("search", "owned", "min_access_level", "visibility", "order_by", "sort", *_PAGING)
@@ -163,6 +164,8 @@ OPERATIONS: Mapping[str, Operation] = {
         for rest, answers, query in (
             ("simple", _PAGE, ("format",)),
             ("simple/<segment:name>", _PAGE, ("format",)),
+            ("at/<segment:at>/simple", _PAGE, ("format",)),
+            ("at/<segment:at>/simple/<segment:name>", _PAGE, ("format",)),
             ("+simple/<segment:name>", _PAGE, ("format",)),
             ("pypi/<segment:name>/json", _PAGE, ()),
             ("pypi/<segment:name>/<segment:version>/json", _PAGE, ()),

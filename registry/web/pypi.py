@@ -14,6 +14,7 @@ from registry.web.routes import Call, Route
 from registry.web.simple import answer_page, is_public, mount, wanted_representation
 from registry.web.upload import Uploads
 from registry.workflows.gate import Gate
+from registry.workflows.history import History
 from registry.workflows.library import Library, View
 from registry.workflows.publish import Publisher
 
@@ -31,6 +32,7 @@ class PyPI:
 
     gate: Gate
     library: Library
+    history: History
     publisher: Publisher
     uploads: Uploads
     external_url: Callable[[], str]
@@ -76,7 +78,11 @@ class PyPI:
         """One file's bytes, or its core metadata; through a group only from a project whose packages the caller may read there, too."""
         if not sha256.isascii() or not filename.isascii():
             raise UnknownFile(filename=filename)
-        held = await self.library.file(await self.view(call), sha256.lower(), filename)
+        view = await self.view(call)
+        try:
+            held = await self.library.file(view, sha256.lower(), filename)
+        except UnknownFile:
+            raise await self.history.missing(view, sha256.lower(), filename) from None
         blob = await self.library.open(held)
         on_sent = None
         if call.request.method == b"GET" and held.file.id:
