@@ -153,6 +153,25 @@ job guest      403 403 403 403   | 403 403 403 403   | 403 403 403 403
 job developer  403 403 403 403   | 403 403 403 403   | 403 403 403 403
 job shut out   404 404 404 404   | 403 403 403 403   | 403 403 403 403
 """,
+    Permission.CURATE_PACKAGE: """
+anonymous      401 401 401 401   | 401 401 401 401   | 401 401 401 401
+stranger       404 404 404 404   | 403 403 403 403   | 403 403 403 403
+guest          403 403 403 403   | 403 403 403 403   | 403 403 403 403
+planner        403 403 403 403   | 403 403 403 403   | 403 403 403 403
+reporter       403 403 403 403   | 403 403 403 403   | 403 403 403 403
+developer      403 403 403 403   | 403 403 403 403   | 403 403 403 403
+maintainer     403  ok  ok  ok   | 403  ok  ok  ok   | 403  ok  ok  ok
+owner          403  ok  ok  ok   | 403  ok  ok  ok   | 403  ok  ok  ok
+admin          403  ok  ok  ok   | 403  ok  ok  ok   | 403  ok  ok  ok
+deploy read    401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy write   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy group   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy other   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy none    401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job guest      401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job developer  401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job shut out   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+""",
     Permission.READ_PROJECT: """
 anonymous      404 404 404 404   | 404 404 404 404   |  ok  ok  ok  ok
 stranger       404 404 404 404   |  ok  ok  ok  ok   |  ok  ok  ok  ok
@@ -336,6 +355,7 @@ SCOPES = {
     Permission.CREATE_PACKAGE: {"api", "write_package_registry"},
     Permission.LIST_PACKAGES: {"api", "read_api"},
     Permission.DESTROY_PACKAGE: {"api"},
+    Permission.CURATE_PACKAGE: {"api"},
     Permission.READ_USER: {"api", "read_api", "read_user"},
     Permission.READ_GROUP_PACKAGE: {"api", "read_api", "read_package_registry", "write_package_registry"},
     Permission.READ_PROJECT: {"api", "read_api"},
