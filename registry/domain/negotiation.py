@@ -42,8 +42,9 @@ def negotiate(accept: str | None, requested: str | None = None) -> Representatio
     would stop poetry and uv. What is named in the header counts before any wildcard (RFC 9110, 12.5.1): a type that is refused there is
     sent only where all are.
     """
-    if requested in _BY_FORMAT:
-        return _BY_FORMAT[requested]
+    # In a query a plain "+" reads as a blank, and PEP 691 itself writes the parameter with a plain one.
+    if requested is not None and (found := _BY_FORMAT.get(requested.replace(" ", "+"))):
+        return found
     if not accept:
         return Representation.HTML
     wanted = parse_accept_header(accept, MIMEAccept)

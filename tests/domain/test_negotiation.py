@@ -83,6 +83,9 @@ def test_the_accept_header_chooses(accept: str | None, expected: Representation)
         (HTML_TYPE, V1_HTML),
         ("application/vnd.pypi.simple.latest+html", V1_HTML),
         ("text/html", HTML),
+        # As a query's "+" arrives.
+        ("application/vnd.pypi.simple.v1 json", V1_JSON),
+        ("application/vnd.pypi.simple.latest html", V1_HTML),
     ],
 )
 def test_the_format_parameter_wins(requested: str, expected: Representation) -> None:
@@ -92,7 +95,10 @@ def test_the_format_parameter_wins(requested: str, expected: Representation) -> 
     assert negotiate(None, requested) is expected
 
 
-@pytest.mark.parametrize("requested", ["", "json", "application/vnd.pypi.simple.v9+json", "application/vnd.pypi.simple.v1 json"])
+@pytest.mark.parametrize(
+    "requested",
+    ["", " ", "json", "text/ html", "TEXT/HTML", "application/vnd.pypi.simple.v9+json", f"{JSON_TYPE} ", f"{JSON_TYPE}, text/html"],
+)
 def test_an_unknown_format_is_as_if_it_were_absent(requested: str) -> None:
     """A format nobody knows leaves the choice to the Accept header."""
     assert negotiate(JSON_TYPE, requested) is V1_JSON
