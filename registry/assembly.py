@@ -23,6 +23,7 @@ from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
 from registry.storage.blobs.disk import Disk
 from registry.storage.threads import PooledThreads
+from registry.trust.verifier import AttestationVerifier
 from registry.web.access_log import AccessLog
 from registry.web.site import RegistrySite
 from registry.welcome import Started
@@ -104,6 +105,7 @@ def assemble(
         settings=parts.settings,
         downloads=parts.downloads,
         uses=parts.uses,
+        attestations=parts.attestations,
         site=parts.site,
         log=log,
         address=address,
@@ -128,6 +130,7 @@ class RegistryService(Service):
     settings: LiveSettings
     downloads: Downloads
     uses: TokenUses
+    attestations: AttestationVerifier | None
     site: RegistrySite
     log: AccessLog | None
     address: _Address
@@ -170,6 +173,8 @@ class RegistryService(Service):
             for pool in self.pools:
                 pool.start()
             await self.pools[0].run(self._open)
+            if self.attestations is not None:
+                await self.pools[0].run(self.attestations.load)
             first = await found(self.store.founding, self._hand_over)
             await self.settings.load()
             self._every(_POLL_EVERY, self.store.database.poll)

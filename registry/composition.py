@@ -35,11 +35,13 @@ from registry.storage.catalog.settings import SqlSettings
 from registry.storage.catalog.tokens import SqlTokens
 from registry.storage.catalog.users import SqlUsers
 from registry.storage.data_dir import DataDir
+from registry.trust.verifier import AttestationVerifier
 from registry.upstream.gitlab import GitLabJobs
 from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines
 from registry.web.dated import Dated
 from registry.web.front import Front
+from registry.web.integrity import Integrity
 from registry.web.ops import Ops
 from registry.web.project_json import ProjectJson
 from registry.web.pypi import PyPI
@@ -157,6 +159,7 @@ class Composition:
     settings: LiveSettings  # to be loaded once the store is open
     downloads: Downloads  # to be flushed now and then
     uses: TokenUses  # likewise
+    attestations: AttestationVerifier | None  # to be loaded before the first upload
     routes: Routes
     site: RegistrySite
 
@@ -190,12 +193,19 @@ def compose(
     place_tokens = PlaceTokens(tokens=store.place_tokens, uses=uses, now=clock)
     jobs = Jobs(jobs=store.jobs, access=store.access, now=clock)
     library = Library(packages=store.packages, blobs=store.blobs, threads=files, budget=config.cache.pages, small_budget=config.cache.files)
+    attestations = None
+    if config.attestations.trust_root is not None:
+        attestations = AttestationVerifier(
+            trust_root=config.attestations.trust_root, identities=config.attestations.identities, threads=files
+        )
     publisher = Publisher(
         packages=store.packages,
         blobs=store.blobs,
         now=clock,
         accept_identical=config.uploads.accept_identical,
         close_after=timedelta(seconds=config.uploads.close_after) if config.uploads.close_after else None,
+        checks=config.uploads.checks,
+        attestations=attestations,
     )
     history = History(history=store.history, gate=gate, threads=files)
     settings = LiveSettings(catalog=store.settings, max_file_size=config.uploads.max_file_size)
@@ -218,6 +228,7 @@ def compose(
         Ops(checks={"service": serving, "catalog": store.database.check, "blobs": store.blobs.check}),
         pypi,
         ProjectJson(packages=store.packages, library=library, threads=files, view=pypi.view, external_url=external_url),
+        Integrity(packages=store.packages, view=pypi.view),
         Dated(history=history, library=library, external_url=external_url),
         Packages(gate=gate, inventory=store.inventory, curation=curation, external_url=external_url),
         Releases(curation=curation, releases=store.releases, external_url=external_url),
@@ -237,7 +248,15 @@ def compose(
     deadlines = Deadlines(head=config.server.head_timeout, stall=config.server.stall_timeout)
     site = RegistrySite(routes, uploads, reactor=reactor, deadlines=deadlines, log=log)
     return Composition(
-        gate=gate, library=library, publisher=publisher, settings=settings, downloads=downloads, uses=uses, routes=routes, site=site
+        gate=gate,
+        library=library,
+        publisher=publisher,
+        settings=settings,
+        downloads=downloads,
+        uses=uses,
+        attestations=attestations,
+        routes=routes,
+        site=site,
     )
 
 

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import field, frozen
 
+from registry.domain.archives.checks import Checks
+
 _PREFIX = "REGISTRY__"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _SPANS = {"": 1, "ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -133,6 +135,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def checks(text: str) -> Checks:
+    """A level of checks, then those that are switched on or off beside it: `strict -sdist-format +linux-tags`."""
+    level, *switched = text.split() or [""]
+    if odd := [word for word in switched if word[0] not in "+-"]:
+        raise ValueError(f"write +{odd[0]} to switch a check on and -{odd[0]} to switch it off")
+    return Checks.of(level, [word[1:] for word in switched if word[0] == "+"], [word[1:] for word in switched if word[0] == "-"])
+
+
 def _key(default: str, parse: Callable[[str], object], doc: str) -> Any:
     """One setting: its default as it would stand in the file, its parser, and the sentence that explains it (with its unit)."""
     return field(default=parse(default), metadata={"default": default, "parse": parse, "doc": doc})
@@ -161,6 +171,12 @@ class Uploads:
     max_file_size: int = _key("5G", size, "Largest file that may be uploaded, in bytes (K, M, G: powers of 1024).")
     accept_identical: bool = _key(
         "no", switch, "yes: uploading the same bytes under the same name again succeeds; no: it is refused, as GitLab does."
+    )
+    checks: Checks = _key(
+        "strict",
+        checks,
+        "What archives are held to: strict or lenient, then single checks switched, such as strict -sdist-format +linux-tags "
+        "(docs/checks.md lists them).",
     )
     close_after: float = _key(
         "0", duration, "How long a version takes files after its first one, such as 14d; 0: for ever. Closing by hand works either way."

@@ -27,6 +27,17 @@ class InvalidName(RegistryError):
 
 
 @frozen(kw_only=True)
+class ConfusableName(RegistryError):
+    """The name is too much like one that is there."""
+
+    name: str
+    known: str
+
+    def __str__(self) -> str:
+        return f"Name is invalid: {shown(self.name)} looks like {shown(self.known)}, which is here. Use a name that nobody takes for it"
+
+
+@frozen(kw_only=True)
 class InvalidVersion(RegistryError):
     """The text is not a version in the sense of PEP 440."""
 
@@ -178,6 +189,16 @@ class Deleted(RegistryError):
 
     def __str__(self) -> str:
         return f"{shown(self.filename)} was deleted on {self.at:%Y-%m-%d}; its bytes are gone"
+
+
+@frozen(kw_only=True)
+class NotAcceptable(RegistryError):
+    """The client's `Accept` rules out the one type there is."""
+
+    offered: str
+
+    def __str__(self) -> str:
+        return f"This is {self.offered} and nothing else; send that in Accept, or no Accept at all"
 
 
 @frozen(kw_only=True)

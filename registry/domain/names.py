@@ -9,6 +9,7 @@ from registry.domain.errors import InvalidName
 # PEP 508: "^([A-Z0-9]|[A-Z0-9][A-Z0-9._-]*[A-Z0-9])$", ASCII, ignoring case. Spelt out because re.IGNORECASE would let the Kelvin sign in.
 _VALID = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _SEPARATORS = re.compile(r"[-_.]+")
+_LOOK_ALIKE = str.maketrans("lio", "110")
 
 
 @frozen(order=True)
@@ -27,3 +28,8 @@ class Name:
             raise InvalidName(text=self.display)
         # PEP 503: "all runs of the characters ., -, or _ replaced with a single - character", lower case.
         object.__setattr__(self, "normalized", _SEPARATORS.sub("-", self.display).lower())
+
+    @property
+    def look_alike(self) -> str:
+        """The same for names that look the same: without separators, with one letter for l, I and 1, and one for o and 0 (PyPI's rule)."""
+        return self.normalized.replace("-", "").translate(_LOOK_ALIKE)

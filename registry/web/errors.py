@@ -13,6 +13,7 @@ _MESSAGE, _GRAPE, _OAUTH, _PLAIN, _LIST = "message", "error", "oauth", "plain", 
 # status, envelope, and the words between status and message (GitLab writes "400 Bad request - ...").
 _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
     errors.InvalidName: (400, _MESSAGE, "Bad request - Validation failed: "),
+    errors.ConfusableName: (400, _MESSAGE, "Bad request - Validation failed: "),
     errors.InvalidVersion: (400, _MESSAGE, "Bad request - Validation failed: "),
     errors.InvalidFileName: (400, _MESSAGE, "Bad request - Validation failed: "),
     errors.MalformedForm: (400, _MESSAGE, "Bad request - "),
@@ -25,6 +26,7 @@ _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
     errors.VersionClosed: (400, _MESSAGE, "Bad request - "),
     errors.Quarantined: (403, _MESSAGE, "Forbidden - "),
     errors.Deleted: (410, _MESSAGE, "Gone - "),
+    errors.NotAcceptable: (406, _MESSAGE, "Not Acceptable - "),
     errors.InvalidMoment: (400, _MESSAGE, "Bad request - "),
     errors.InvalidAttestations: (400, _MESSAGE, "Bad request - "),
     errors.FileExists: (400, _MESSAGE, "Bad request - "),

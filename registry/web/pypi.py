@@ -1,5 +1,6 @@
 """GitLab's PyPI routes: thin methods that parse, ask a workflow, and answer."""
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -20,7 +21,6 @@ from registry.workflows.publish import Publisher
 
 _PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
 _GROUP = "/api/v4/groups/<segment:group>/-/packages/pypi"
-_CREATED = b'{"message":"201 Created"}'
 
 
 @frozen(kw_only=True)
@@ -94,11 +94,14 @@ class PyPI:
     async def upload(self, call: Call) -> bytes:
         """Publish one file."""
         received = await self.uploads.received(call.request)
-        await self.publisher.publish(call.admission, call.actor, received.fields, received.filename, received.staged)
+        published = await self.publisher.publish(call.admission, call.actor, received.fields, received.filename, received.staged)
         call.request.setResponseCode(201)
         secure(call.request)
         call.request.setHeader(b"content-type", b"application/json")
-        return _CREATED
+        answer: dict[str, object] = {"message": "201 Created"}
+        if published.warnings:
+            answer["warnings"] = list(published.warnings)
+        return json.dumps(answer, separators=(",", ":")).encode()
 
     async def view(self, call: Call) -> View:
         """What the caller is shown of the place that the route names."""

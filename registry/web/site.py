@@ -1,6 +1,5 @@
 """The registry's own Site: bodies decided on early, deadlines, one buffered log line a request, a drain before the end."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python import runtime
 from twisted.web.server import Site
 
 from registry.web.access_log import AccessLog
@@ -35,7 +35,7 @@ class RegistrySite(Site):
         reactor: IReactorTime,
         deadlines: Deadlines | None = None,
         log: AccessLog | None = None,
-        seconds: Callable[[], float] = time.time,
+        seconds: Callable[[], float] = runtime.seconds,
     ) -> None:
         super().__init__(routes.resource(), requestFactory=RegistryRequest, timeout=None, reactor=reactor, parsePOSTFormSubmission=False)
         self.deadlines = deadlines or Deadlines()

@@ -1,23 +1,36 @@
 """Publishing: from a complete form and staged bytes to a file that everybody sees at once, or to nothing at all."""
 
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import BinaryIO
 
-from attrs import define
+from attrs import define, field, frozen
 from twisted.internet.defer import Deferred
 
-from registry.domain.errors import DigestMismatch, EmptyFile, FileExists, RegistryError
+from registry.domain.archives.checks import Check, Checks
+from registry.domain.archives.core_metadata import CoreMetadata, valid_requires_python
+from registry.domain.archives.inspection import Inspected, inspect_archive
+from registry.domain.attestations import NOT_KEPT
+from registry.domain.errors import ConfusableName, DigestMismatch, EmptyFile, FileExists, RegistryError
 from registry.domain.inventory import origin_of
-from registry.domain.metadata import CoreMetadata, read_core_metadata, valid_requires_python
 from registry.domain.model import Actor, Digests, File, NewFile
+from registry.domain.names import Name
 from registry.domain.protection import demand_push, level_of
 from registry.domain.releases import Prospect, demand_open, demand_takes_uploads
 from registry.domain.upload import Upload, read_upload
-from registry.interfaces import IBlobs, IPackages, IStagedBlob
+from registry.interfaces import IAttestations, IBlobs, IPackages, IStagedBlob
 from registry.workflows.gate import Admission
+
+
+@frozen(kw_only=True)
+class Published:
+    """A file that everybody sees, and what its publisher should know about it."""
+
+    file: File
+    warnings: tuple[str, ...] = ()
 
 
 @define(kw_only=True)
@@ -33,6 +46,8 @@ class Publisher:
     now: Callable[[], datetime]
     accept_identical: bool = False
     close_after: timedelta | None = None
+    checks: Checks = field(factory=partial(Checks.of, "strict"))
+    attestations: IAttestations | None = None  # None: those that are sent are not kept
     _underway: int = 0  # publishes that have begun and not ended
     _settled: "Deferred[None] | None" = None  # somebody waits for them
 
@@ -44,12 +59,12 @@ class Publisher:
 
     async def publish(
         self, admission: Admission, actor: Actor, fields: Mapping[str, str], filename: str | None, staged: IStagedBlob | None
-    ) -> File:
+    ) -> Published:
         """Publish one staged file.
 
         Whatever it raises, nothing was published and nothing stays behind; once it returns, the file is durable and on its page. `staged`
-        is None when the form held no file. Checks in the order a person would want to hear of them: form, protection, digests, duplicate,
-        archive.
+        is None when the form held no file. Checks in the order a person would want to hear of them: form, protection, status, digests,
+        duplicate, closing, attestations, archive.
         """
         self._underway += 1
         project = admission.project
@@ -66,23 +81,27 @@ class Publisher:
             _not_published(prospect, upload, digests)
             demand_open(prospect.release, upload.version, self.close_after, self.now())
 
-            def look(archive: BinaryIO, size: int) -> CoreMetadata:
-                return read_core_metadata(archive, size, upload.file, upload.name, upload.version)
+            await self._not_confusable(project.id, upload.name, prospect)
+            provenance, warnings = await self._proved(fields, upload, digests)
+
+            def look(archive: BinaryIO, size: int) -> Inspected:
+                return inspect_archive(archive, size, upload.file, upload.name, upload.version, upload.metadata, self.checks)
 
             # First the bytes, then the row: a crash in between leaves an orphan for the sweep, never a row without bytes.
-            metadata = await staged.admit(look)
-            new = _new_file(upload, digests, metadata, origin_of(admission.identity))
+            inspected = await staged.admit(look, _sidecar)
+            new = _new_file(upload, digests, inspected.metadata, origin_of(admission.identity), provenance)
             try:
-                return await self.packages.add_file(project.id, new, actor, close_after=self.close_after)
+                file = await self.packages.add_file(project.id, new, actor, close_after=self.close_after)
             except RegistryError:
                 staged.discard()
-                await self._release(digests.sha256)
+                await self._release([digests.sha256, *([new.metadata_blob[0]] if new.metadata_blob else [])])
                 raise
+            return Published(file=file, warnings=(*warnings, *inspected.warnings))
         except FileExists as error:
             if error.identical and self.accept_identical:
                 found = await self.packages.file((project.id,), digests.sha256, upload.file.text)
                 if found is not None:
-                    return found
+                    return Published(file=found)
             raise
         finally:
             if staged is not None:
@@ -92,10 +111,35 @@ class Publisher:
                 settled, self._settled = self._settled, None
                 settled.callback(None)
 
-    async def _release(self, sha256: str) -> None:
+    async def _not_confusable(self, project_id: int, name: Name, prospect: Prospect) -> None:
+        """Raises `InvalidName` for a new name that people would take for one that is there, where that is checked."""
+        if Check.SIMILAR_NAMES not in self.checks or prospect.release is not None:
+            return
+        key = name.look_alike
+        for known in await self.packages.names((project_id,)):
+            if known != name.normalized and Name(known).look_alike == key:
+                raise ConfusableName(name=name.display, known=known)
+
+    async def _proved(
+        self, fields: Mapping[str, str], upload: Upload, digests: Digests
+    ) -> tuple[Mapping[str, object] | None, tuple[str, ...]]:
+        """The provenance object that the form's attestations make, and what to tell where they make none."""
+        text = fields.get("attestations")
+        if not text:
+            return None, ()
+        if self.attestations is None:
+            return None, (NOT_KEPT,)
+        return await self.attestations.verify(upload.file.text, digests.sha256, text), ()
+
+    async def _release(self, digests: Sequence[str]) -> None:
         # Another was faster, or the catalog failed. Where it cannot even be asked, the sweep will find what no row names.
         with suppress(RegistryError):
-            await self.blobs.release([sha256], self.packages.named)
+            await self.blobs.release(digests, self.packages.named)
+
+
+def _sidecar(inspected: Inspected) -> bytes | None:
+    """What is kept beside a file, to be served as its metadata (PEP 658)."""
+    return inspected.metadata.raw if inspected.metadata.sidecar else None
 
 
 def _not_published(prospect: Prospect, upload: Upload, digests: Digests) -> None:
@@ -112,7 +156,13 @@ def _compare(upload: Upload, digests: Digests) -> None:
             raise DigestMismatch(algorithm=algorithm, declared=declared, computed=computed[algorithm])
 
 
-def _new_file(upload: Upload, digests: Digests, metadata: CoreMetadata, pipeline: Mapping[str, object] | None) -> NewFile:
+def _new_file(
+    upload: Upload,
+    digests: Digests,
+    metadata: CoreMetadata,
+    pipeline: Mapping[str, object] | None,
+    provenance: Mapping[str, object] | None,
+) -> NewFile:
     return NewFile(
         name=upload.name,
         version=upload.version,
@@ -122,4 +172,6 @@ def _new_file(upload: Upload, digests: Digests, metadata: CoreMetadata, pipeline
         requires_python=valid_requires_python(metadata.requires_python or upload.metadata.get("requires_python", "")),
         metadata={**upload.metadata, **metadata.fields},
         pipeline=pipeline,
+        metadata_blob=(metadata.sha256, len(metadata.raw)) if metadata.sidecar else None,
+        provenance=provenance,
     )

@@ -79,7 +79,7 @@ class Press:
         """Publish `built`, with these fields beside or instead of its own."""
         sent = {**built.fields, **(fields or {})}
         staged = self.stage(built.content)
-        return done(self.publisher.publish(self.admission, ACTOR, sent, built.filename if filename is None else filename, staged))
+        return done(self.publisher.publish(self.admission, ACTOR, sent, built.filename if filename is None else filename, staged)).file
 
     def listed(self) -> list[str]:
         """All blobs."""

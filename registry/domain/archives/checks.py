@@ -86,6 +86,12 @@ class Check(Enum):
     ENTRY_POINTS = ("entry-points", "A wheel's entry_points.txt parses, so that installers can make its scripts.", True, False)
     REQUIRES_PYTHON = ("requires-python", "Requires-Python of the upload form, if sent, means the same as that in the file.", True, False)
     LOCAL_VERSIONS = ("local-versions", "No local version such as 1.0+abc, as on the public index.", False, False)
+    SIMILAR_NAMES = (
+        "similar-names",
+        "A new name is not one that people would take for another of its project, such as f1ask for flask, as on the public index.",
+        False,
+        False,
+    )
     LINUX_TAGS = ("linux-tags", "No wheel for plain linux_* but manylinux and musllinux, as on the public index.", False, False)
 
     def __new__(cls, value: str, doc: str = "", strict: bool = False, lenient: bool = False) -> Self:
