@@ -7,6 +7,7 @@ from registry.domain.archives.refusals import member, refusal
 from registry.domain.errors import InvalidArchive
 
 _CLIMBS = re.compile(r"^/|^[A-Za-z]:|\\|(?:^|/)\.\.(?:/|$)|[\0-\x1f\x7f]")
+_NEEDLESS = re.compile(r"(?:^|/)\.?(?:/|$)")
 
 
 def demand_inside(path: str) -> None:
@@ -20,7 +21,7 @@ def demand_inside(path: str) -> None:
 
 def plain(path: str) -> str:
     """`path` without empty segments and dots: two members of one plain path are one file when unpacked."""
-    if "//" not in path and "./" not in path and not path.startswith("/") and not path.endswith(("/", "/.")):
+    if not _NEEDLESS.search(path):
         return path
     return "/".join(segment for segment in path.split("/") if segment not in {"", "."})
 

@@ -25,8 +25,10 @@ _LOCATOR = Struct("<4sLQL")
 _END64_REST = _END64.size - 12
 _MANY = 0xFFFF
 _DESCRIPTOR, _UTF8 = 0x0008, 0x0800
-# Encryption, descriptor, UTF-8: the other flags (how hard was tried to deflate) change nothing.
-_FLAGS = 0x2849
+# Encryption, descriptor, patches, UTF-8: the other flags (how hard was tried to deflate) change nothing.
+_FLAGS = 0x2869
+# APPNOTE 4.4.3.2: the newest feature that it knows, in tenths; zipfile reads nothing that needs more.
+_NEWEST = 63
 _DELETE = 0x7F
 _UNIX = 3
 _BLOCK = 1 << 14
@@ -96,7 +98,9 @@ def _directory(rest: bytes, base: int, locals_: dict[int, Facts]) -> tuple[list[
         if len(rest) < at + _CENTRAL.size:
             raise _cut_off(base + at)
         fields = _CENTRAL.unpack_from(rest, at)
-        _, made, _, flags, method, _, _, crc, packed, unpacked, name_bytes, extra_bytes, comment_bytes, disk, _, attributes, offset = fields
+        _, made, needed, flags, method, _, _, crc, packed, unpacked, name_bytes, extra_bytes, comment_bytes, disk, _, attributes, offset = (
+            fields
+        )
         name_at = at + _CENTRAL.size
         name = rest[name_at : name_at + name_bytes]
         following = name_at + name_bytes + extra_bytes + comment_bytes
@@ -106,6 +110,8 @@ def _directory(rest: bytes, base: int, locals_: dict[int, Facts]) -> tuple[list[
         if where:
             zip64 = zip64_of(rest[name_at + name_bytes : name_at + name_bytes + extra_bytes], name, where)
             unpacked, packed, offset = widened((unpacked, packed, offset), zip64, where)
+        if needed > _NEWEST:
+            raise refusal(f"has a member {member(name)} (offset {base + at:,}) that needs version {needed} of the zip format: {REPACK}")
         if comment_bytes or disk:
             raise refusal(f"has a comment or a disk number with member {member(name)} (offset {base + at:,}): {REPACK}")
         _demand_listed(locals_.pop(offset, None), (name, flags & _FLAGS, method, crc, packed, unpacked), base + at, offset)

@@ -14,7 +14,8 @@ STORED, DEFLATED = 0, 8
 # APPNOTE 4.3.7: the local record up to its name, and in it the lengths of name and extra field.
 LOCAL_MARK, LOCAL_BYTES = b"PK\3\4", 30
 _LENGTHS = 26
-_ENCRYPTED = 0x2041
+# Encrypted in one of three ways, or a patch to another file.
+_UNREADABLE = 0x2061
 
 
 @frozen(kw_only=True)
@@ -38,7 +39,7 @@ class ZipMember:
     @property
     def readable(self) -> bool:
         """Whether `pieces` can unpack it."""
-        return self.method in {STORED, DEFLATED} and not self.flags & _ENCRYPTED
+        return self.method in {STORED, DEFLATED} and not self.flags & _UNREADABLE
 
 
 def pieces(archive: BinaryIO, entry: ZipMember) -> Iterator[bytes]:

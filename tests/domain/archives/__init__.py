@@ -1,0 +1,1 @@
+"""Distribution files, honest and not, built in memory byte by byte."""
