@@ -591,7 +591,10 @@ class IReleases(Interface):
         """The statuses of all names that are not simply active, by name."""
 
     async def set_status(project_id: int, name: Name, status: ProjectStatus, reason: str, actor: Actor, *, level: int) -> NameStatus:
-        """Give a name, held or not yet, a status; the reason of an active one stands in the journal only."""
+        """Give a name, held or not yet, a status; the reason of an active one stands in the journal only.
+
+        Raises `InvalidSetting` for a name too long to be held, too.
+        """
 
 
 class IHistory(Interface):

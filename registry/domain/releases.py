@@ -8,10 +8,13 @@ from attrs import frozen
 
 from registry.domain.errors import InvalidSetting, NotAccepting, VersionClosed
 from registry.domain.model import ProjectStatus
+from registry.domain.names import Name
 from registry.domain.protection import ProtectionRule
 from registry.domain.versions import Version
 
 LONGEST_REASON = 512
+# A name is part of its files' names, and those end here.
+LONGEST_NAME = 255
 # Unicode's line breaks, control characters and surrogates; and what turns the direction of the text that follows, which could make a
 # reason read as something else.
 _UNSHOWABLE = {"Cc", "Cs", "Zl", "Zp"}
@@ -76,6 +79,13 @@ def check_reason(text: str) -> str:
     if any(unicodedata.category(one) in _UNSHOWABLE or unicodedata.bidirectional(one) in _TURNING for one in reason):
         raise InvalidSetting(what="Reason", value=reason, allowed="write one line, without control characters")
     return reason
+
+
+def check_nameable(name: Name) -> Name:
+    """`name`, if a file could ever have it, so that its status can be kept. Raises `InvalidSetting`."""
+    if len(name.normalized) > LONGEST_NAME:
+        raise InvalidSetting(what="Name", value=name.normalized, allowed=f"no file name has room for more than {LONGEST_NAME} characters")
+    return name
 
 
 def parse_status(text: str) -> ProjectStatus:

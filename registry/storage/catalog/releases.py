@@ -11,7 +11,7 @@ from registry.domain.inventory import FileInfo, PackageInfo
 from registry.domain.model import Actor, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.protection import demand_push
-from registry.domain.releases import NameStatus, check_reason
+from registry.domain.releases import NameStatus, check_nameable, check_reason
 from registry.interfaces import IReleases
 from registry.storage.catalog.database import Database, Writing
 from registry.storage.catalog.inventory import found_file, found_package, package_infos
@@ -83,7 +83,7 @@ class SqlReleases:
 
     async def set_status(self, project_id: int, name: Name, status: ProjectStatus, reason: str, actor: Actor, *, level: int) -> NameStatus:
         """IReleases."""
-        reason = check_reason(reason)
+        name, reason = check_nameable(name), check_reason(reason)
 
         def work(writing: Writing) -> NameStatus:
             connection = writing.connection
