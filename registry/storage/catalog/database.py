@@ -2,14 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from attrs import Factory, define, field, frozen
-from sqlalchemy import Connection, Engine, Insert, Table, create_engine, event, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, event, func, inspect, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 from twisted.logger import Logger
@@ -19,6 +18,7 @@ from registry.domain.errors import NewerSchema, Unavailable
 from registry.domain.model import Actor, Change
 from registry.interfaces import IJournal, IThreads
 from registry.storage.catalog.commits import Commits
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import journal, metadata
 
 _log = Logger()
@@ -181,19 +181,6 @@ class Database:
         except OSError as error:
             raise Unavailable(part="catalog") from error
         self._do_read(latest)
-
-
-@cache
-def _insert_into(table: Table) -> Insert:
-    # Made once, so that SQLAlchemy compiles it once and knows it again by its identity.
-    return insert(table)
-
-
-def insert_row(connection: Connection, table: Table, values: Mapping[str, object]) -> int:
-    """Insert one row and return the number it was given."""
-    key = connection.execute(_insert_into(table), dict(values)).inserted_primary_key
-    assert key is not None, "the table numbers its rows"
-    return int(key[0])
 
 
 def change_of(row: Any) -> Change:

@@ -11,7 +11,8 @@ from registry.domain.credentials import DeployTokenInfo, NewDeployToken
 from registry.domain.errors import Missing, NotFound
 from registry.domain.model import Actor
 from registry.interfaces import IDeployTokens
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import deploy_tokens
 
 

@@ -12,8 +12,9 @@ from registry.domain.model import Actor
 from registry.domain.places import TAKEN, NamespaceInfo, Wishes, check_contains, check_full_path, check_top_level, check_within
 from registry.interfaces import IGroups
 from registry.storage.catalog.access import enter, in_tree
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
 from registry.storage.catalog.namespaces import group_info
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.removal import remove_group
 from registry.storage.catalog.tables import members, namespaces, projects
 

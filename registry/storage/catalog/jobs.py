@@ -13,7 +13,8 @@ from registry.domain.errors import Conflict, Forbidden, Missing, NotFound, Refus
 from registry.domain.model import Actor
 from registry.interfaces import IJobs
 from registry.storage.catalog.access import PROJECT, by_ref, enter, project_of, user_of
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import job_allowlist, job_tokens, projects, users
 from registry.storage.catalog.users import find_user
 

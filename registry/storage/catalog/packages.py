@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import Connection, Exists, Select, and_, bindparam, func, insert, select
+from sqlalchemy import Connection, Exists, Select, and_, bindparam, func, select
 from zope.interface import implementer
 
 from registry.domain.errors import FileExists, Quarantined, Unauthenticated, UnknownProject
@@ -18,8 +18,9 @@ from registry.domain.protection import ProtectionRule
 from registry.domain.releases import Prospect, Release, demand_open, demand_takes_uploads
 from registry.domain.versions import Version
 from registry.interfaces import IPackages
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
 from registry.storage.catalog.digests import named_among
+from registry.storage.catalog.prepared import Prepared, insert_row
 from registry.storage.catalog.protection import rules_of
 from registry.storage.catalog.tables import blobs, files, journal, packages, projects, statuses, users
 
@@ -60,17 +61,18 @@ _FOUND = (
     )
     .order_by(files.c.id)
 )
-_THE_STATUS = select(statuses.c.status, statuses.c.reason).where(
-    statuses.c.project_id == bindparam("project"), statuses.c.name == bindparam("name")
+_THE_STATUS = Prepared(
+    select(statuses.c.status, statuses.c.reason).where(statuses.c.project_id == bindparam("project"), statuses.c.name == bindparam("name"))
 )
-_SAME_PACKAGE = select(packages.c.id, packages.c.version, packages.c.created_at, packages.c.yanked, packages.c.closed).where(
-    packages.c.project_id == bindparam("project"), packages.c.name == bindparam("name"), packages.c.version_key == bindparam("version")
+_SAME_PACKAGE = Prepared(
+    select(packages.c.id, packages.c.version, packages.c.created_at, packages.c.yanked, packages.c.closed).where(
+        packages.c.project_id == bindparam("project"), packages.c.name == bindparam("name"), packages.c.version_key == bindparam("version")
+    )
 )
-_SAME_FILE = select(files.c.sha256).where(files.c.package_id == bindparam("package"), files.c.filename == bindparam("filename"))
-_THE_PROJECT = select(projects.c.id).where(projects.c.id == bindparam("project"))
-_THE_USER = select(users.c.id).where(users.c.id == bindparam("user"))
-_NEW_BLOB = insert(blobs)
-_SAME_BLOB = select(blobs.c.size).where(blobs.c.sha256 == bindparam("sha256"))
+_SAME_FILE = Prepared(select(files.c.sha256).where(files.c.package_id == bindparam("package"), files.c.filename == bindparam("filename")))
+_THE_PROJECT = Prepared(select(projects.c.id).where(projects.c.id == bindparam("project")))
+_THE_USER = Prepared(select(users.c.id).where(users.c.id == bindparam("user")))
+_SAME_BLOB = Prepared(select(blobs.c.size).where(blobs.c.sha256 == bindparam("sha256")))
 
 
 @implementer(IPackages)
@@ -120,10 +122,10 @@ class SqlPackages:
 
         def work(connection: Connection) -> Prospect:
             status, reason = _status(connection, project_id, name.normalized)
-            package = connection.execute(_SAME_PACKAGE, {"project": project_id, "name": name.normalized, "version": version.key}).first()
+            package = _SAME_PACKAGE.first(connection, project=project_id, name=name.normalized, version=version.key)
             taken = None
             if package is not None:
-                taken = connection.execute(_SAME_FILE, {"package": package.id, "filename": filename}).scalar_one_or_none()
+                taken = _SAME_FILE.scalar(connection, package=package.id, filename=filename)
             return Prospect(
                 rules=tuple(rules_of(connection, project_id)),
                 status=status,
@@ -227,7 +229,7 @@ def _file(row: Any) -> File:
 
 
 def _status(connection: Connection, project_id: int, name: str) -> tuple[ProjectStatus, str]:
-    row = connection.execute(_THE_STATUS, {"project": project_id, "name": name}).first()
+    row = _THE_STATUS.first(connection, project=project_id, name=name)
     return (ProjectStatus.ACTIVE, "") if row is None else (ProjectStatus(row.status), row.reason)
 
 
@@ -237,7 +239,7 @@ def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor, close_af
     status, reason = _status(connection, project_id, new.name.normalized)
     demand_takes_uploads(new.name.normalized, status, reason)
     package = _package(writing, project_id, new, actor)
-    taken = connection.execute(_SAME_FILE, {"package": package.id, "filename": new.filename}).scalar_one_or_none()
+    taken = _SAME_FILE.scalar(connection, package=package.id, filename=new.filename)
     if taken is not None:
         raise FileExists(filename=new.filename, identical=taken == new.digests.sha256)
     demand_open(Release(closed=package.closed, begun_at=package.created_at), new.version, close_after, writing.at)
@@ -281,9 +283,9 @@ def _add(writing: Writing, project_id: int, new: NewFile, actor: Actor, close_af
 
 def _check_still_there(connection: Connection, project_id: int, actor: Actor) -> None:
     """Raises when the project or the publisher was removed since he was let in: an upload takes its time."""
-    if connection.execute(_THE_PROJECT, {"project": project_id}).first() is None:
+    if _THE_PROJECT.first(connection, project=project_id) is None:
         raise UnknownProject
-    if actor.user_id is not None and connection.execute(_THE_USER, {"user": actor.user_id}).first() is None:
+    if actor.user_id is not None and _THE_USER.first(connection, user=actor.user_id) is None:
         raise Unauthenticated
 
 
@@ -299,8 +301,7 @@ class _Package:
 
 
 def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> _Package:
-    same = {"project": project_id, "name": new.name.normalized, "version": new.version.key}
-    row = writing.connection.execute(_SAME_PACKAGE, same).one_or_none()
+    row = _SAME_PACKAGE.first(writing.connection, project=project_id, name=new.name.normalized, version=new.version.key)
     if row is not None:
         return _Package(*row)
     made = insert_row(
@@ -320,5 +321,5 @@ def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> _
 
 
 def _blob(connection: Connection, writing: Writing, sha256: str, size: int) -> None:
-    if connection.execute(_SAME_BLOB, {"sha256": sha256}).scalar_one_or_none() is None:
-        connection.execute(_NEW_BLOB, {"sha256": sha256, "size": size, "created_at": writing.at})
+    if _SAME_BLOB.scalar(connection, sha256=sha256) is None:
+        insert_row(connection, blobs, {"sha256": sha256, "size": size, "created_at": writing.at})

@@ -13,7 +13,8 @@ from registry.domain.credentials import PlaceToken, TokenFilter
 from registry.domain.errors import NotFound, TokenRevoked
 from registry.domain.model import Actor, NewToken, TokenInfo
 from registry.interfaces import IPlaceTokens
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import members, tokens, users
 from registry.storage.catalog.tokens import insert_token, matching, order_of, revoke_rows, rotate_row, token_of, unless_revoked
 from registry.storage.catalog.users import insert_user

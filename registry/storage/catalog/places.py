@@ -13,8 +13,9 @@ from registry.domain.paths import ProjectPath
 from registry.domain.places import NamespaceInfo, Wishes, check_full_path, check_within
 from registry.interfaces import IPlaces
 from registry.storage.catalog.access import by_ref
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
 from registry.storage.catalog.namespaces import infos
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import blobs, files, namespaces, packages, projects
 
 _HELD = (

@@ -11,7 +11,8 @@ from registry.domain.errors import NotFound, Unprocessable
 from registry.domain.model import Actor
 from registry.domain.protection import ProtectionRule, check_levels, check_pattern, normalize_pattern
 from registry.interfaces import IProtection
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import protection_rules
 
 

@@ -13,7 +13,8 @@ from registry.domain.credentials import TokenFilter, TokenOrder, is_active
 from registry.domain.errors import Missing, NotFound, Refused, TokenExpired, TokenRevoked
 from registry.domain.model import Actor, NewToken, TokenInfo
 from registry.interfaces import ITokens
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import tokens, users
 from registry.storage.catalog.users import find_user
 

@@ -9,7 +9,8 @@ from registry.domain.errors import AlreadyTaken, Missing
 from registry.domain.model import Actor
 from registry.interfaces import IUsers
 from registry.storage.catalog.access import user_of
-from registry.storage.catalog.database import Database, Writing, insert_row
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import namespaces, users
 
 
