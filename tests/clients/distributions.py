@@ -1,11 +1,10 @@
 """Distributions, really built."""
 
-import io
 import sys
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from registry.testing.distributions import wheel_of
 from tests.clients.processes import environment, run
 
 _HATCHLING = """
@@ -47,14 +46,13 @@ def build(
 
 def wheel(name: str, version: str = "1.0", *, ballast: bytes = b"") -> tuple[str, bytes]:
     """The file name and bytes of a wheel that holds `ballast`, made in memory."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        folder = f"{name}-{version}.dist-info"
-        archive.writestr(f"{folder}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n")
-        archive.writestr(f"{folder}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        archive.writestr(f"{folder}/RECORD", "")
-        archive.writestr(f"{name}/ballast", ballast)
-    return f"{name}-{version}-py3-none-any.whl", buffer.getvalue()
+    folder = f"{name}-{version}.dist-info"
+    members = {
+        f"{folder}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\n".encode(),
+        f"{folder}/WHEEL": b"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{name}/ballast": ballast,
+    }
+    return f"{name}-{version}-py3-none-any.whl", wheel_of(members, folder)
 
 
 def form(filename: str, content: bytes, fields: Mapping[str, str] | None = None) -> tuple[str, bytes]:

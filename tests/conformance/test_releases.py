@@ -9,6 +9,7 @@ import pytest
 from attrs import define, field
 
 from registry.domain.access import Visibility
+from registry.domain.audit import Search
 from registry.domain.errors import (
     Forbidden,
     InvalidSetting,
@@ -18,12 +19,14 @@ from registry.domain.errors import (
     UnknownPackage,
     VersionClosed,
 )
+from registry.domain.history import page_at
 from registry.domain.inventory import FileInfo, PackageInfo
 from registry.domain.model import Change, File, Page, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
 from registry.domain.releases import NameStatus
 from registry.interfaces import IPackages, IReleases
+from registry.storage.catalog.audit import SqlAudit
 from registry.storage.catalog.database import Database
 from registry.storage.catalog.packages import SqlPackages
 from registry.storage.catalog.places import SqlPlaces
@@ -45,6 +48,7 @@ class Held:
     packages: IPackages
     releases: IReleases
     protect: Callable[[str, int], object]
+    journal: Callable[[], list[Change]]
     clock: Clock
     told: list[Change] = field(factory=list)
 
@@ -99,6 +103,7 @@ def held(tmp_path: Path) -> Iterator[Held]:
         packages=SqlPackages(database),
         releases=SqlReleases(database),
         protect=lambda pattern, push: done(rules.create_rule(1, pattern, push, None, OPERATOR)),
+        journal=lambda: [entry.change for entry in done(SqlAudit(database).entries(Search(package="demo"), 1000))],
         clock=clock,
     )
     held.add("demo-1.0.tar.gz")
@@ -256,6 +261,32 @@ def test_a_rule_that_guards_publishing_guards_what_is_offered(held: Held) -> Non
         attempt(50)
     assert len(held.changes()) == len(attempts)
     held.set_status("other", ProjectStatus.ARCHIVED, level=40)
+
+
+def test_the_journal_tells_all_that_the_page_says(held: Held) -> None:
+    """After every change, the page replayed from the journal is the page, and each earlier one is what it was then."""
+    steps: list[Callable[[], object]] = [
+        lambda: held.yank("one"),
+        lambda: held.add("demo-1.0-late.whl", sha256="d" * 64),
+        lambda: held.yank_file(1, None),
+        lambda: held.set_status("demo", ProjectStatus.DEPRECATED, "use other"),
+        lambda: held.yank("", 2),
+        lambda: held.yank(None),
+        held.close,
+        lambda: held.yank_file(2, ""),
+        lambda: held.set_status("demo", ProjectStatus.QUARANTINED),
+        lambda: held.yank_file(2, "two"),
+        lambda: held.set_status("demo", ProjectStatus.ACTIVE, "checked"),
+        lambda: held.close(closed=False),
+        lambda: held.yank("three"),
+    ]
+    seen = [(held.clock.now, held.page())]
+    for step in steps:
+        held.clock.now += timedelta(seconds=1)
+        step()
+        seen.append((held.clock.now, held.page()))
+    assert [page_at(held.journal(), Name("demo"), at) for at, _ in seen] == [page for _, page in seen]
+    assert len({page for _, page in seen}) > len(steps) // 2
 
 
 @pytest.mark.parametrize("reason", ["a\nb", "x" * 513])
