@@ -30,24 +30,33 @@ JSON = "application/vnd.pypi.simple.v1+json"
 # --- what is uploaded ---
 
 
-def wheel(folder: Path, name: str, version: str, payload: int) -> Path:
-    """A valid stored wheel with `payload` incompressible bytes."""
+def wheel(folder: Path, name: str, version: str, payload: int, requires: tuple[str, ...] = ()) -> Path:
+    """A valid stored wheel with `payload` incompressible bytes, and a true RECORD."""
     module = name.replace("-", "_")
     path = folder / f"{module}-{version}-py3-none-any.whl"
     info, record = f"{module}-{version}.dist-info", io.StringIO()
-    block = os.urandom(min(payload, 1 << 20))
+    block, digest = os.urandom(min(payload, 1 << 20)), hashlib.sha256()
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        with archive.open(zipfile.ZipInfo(f"{module}/data.bin"), "w", force_zip64=True) as data:
+        with archive.open(zipfile.ZipInfo(f"{module}/data.bin"), "w", force_zip64=payload > GB) as data:
             for start in range(0, payload, len(block)):
-                data.write(block[: payload - start])
+                piece = block[: payload - start]
+                data.write(piece)
+                digest.update(piece)
+        record.write(f"{module}/data.bin,sha256={_b64(digest.digest())},{payload}\n")
+        needs = "".join(f"Requires-Dist: {one}\n" for one in requires)
         for member, text in (
-            ("METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: >=3.8\n"),
+            ("METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nRequires-Python: >=3.8\n{needs}"),
             ("WHEEL", "Wheel-Version: 1.0\nGenerator: bench\nRoot-Is-Purelib: true\nTag: py3-none-any\n"),
         ):
             archive.writestr(f"{info}/{member}", text)
-            record.write(f"{info}/{member},,\n")
+            record.write(f"{info}/{member},sha256={_b64(hashlib.sha256(text.encode()).digest())},{len(text)}\n")
+        record.write(f"{info}/RECORD,,\n")
         archive.writestr(f"{info}/RECORD", record.getvalue())
     return path
+
+
+def _b64(digest: bytes) -> str:
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 class Uploader:
@@ -463,8 +472,9 @@ class Bench:
             path.unlink()
         self.stop(servers)
 
-    def wrk(self, server: Server, path: str, accept: str) -> dict[str, object]:
+    def wrk(self, server: Server, path: str, accept: str, *more: str) -> dict[str, object]:
         command = ["taskset", "-c", LOAD_CPU, "wrk", "-t1", "-c16", f"-d{self.args.seconds}s", "--latency", "-H", f"Accept: {accept}"]
+        command += [part for header in more for part in ("-H", header)]
         cpu, began = server.cpu(), time.perf_counter()
         out = subprocess.run([*command, *server.header(), server.url(path)], capture_output=True, text=True, check=True).stdout
         used = (server.cpu() - cpu) / (time.perf_counter() - began)
