@@ -1,8 +1,6 @@
 """Where blocking work runs."""
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -76,7 +74,6 @@ class PooledThreads:
             done.callback(result)
 
     def _loop(self) -> None:
-        _yield_to_the_reactor()
         while (job := self._jobs.get()) is not None:
             done, work, args = job
             result: object
@@ -86,17 +83,6 @@ class PooledThreads:
                 result = Failure()
             self.reactor.callFromThread(self._answer, done, result)
             del job, done, work, args, result
-
-
-def _yield_to_the_reactor() -> None:
-    """Let the calling thread wait for its turn when it is woken, instead of interrupting whoever runs.
-
-    Who runs is the reactor, most often, and it holds the interpreter's lock: a thread that interrupts it can only go back to sleep. On one
-    CPU that was seven needless switches for each small upload. Linux only; elsewhere, and where it is forbidden, nothing changes.
-    """
-    if hasattr(os, "SCHED_BATCH"):
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 @implementer(IThreads)

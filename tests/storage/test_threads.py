@@ -1,6 +1,5 @@
 """Where blocking work runs."""
 
-import os
 import threading
 from collections.abc import Callable
 
@@ -22,28 +21,18 @@ class DirectReactor:
         callable(*args, **kwargs)
 
 
-def test_threads_wait_for_their_turn() -> None:
-    """A thread of a pool does not interrupt whoever runs when it is woken; the thread that asks is as it was."""
-    pool, policies = PooledThreads.named(DirectReactor(), "test", 1), list[int]()
-    before = os.sched_getscheduler(0)
+def test_every_answer_arrives() -> None:
+    """What a pool was given before it stops is done, each once, by its own threads; results and errors both arrive."""
+    pool, names = PooledThreads.named(DirectReactor(), "test", 2), list[str]()
     pool.start()
-    pool.run(lambda: policies.append(os.sched_getscheduler(0)))
+    results = [pool.run(lambda: names.append(threading.current_thread().name)) for _ in range(50)]
+    failed = pool.run(int, "x")
     pool.stop()
-    assert (policies, os.sched_getscheduler(0)) == ([os.SCHED_BATCH], before)
-
-
-def test_a_pool_that_may_not_choose_its_turn_works_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a thread may not say how it is scheduled, it works as any other."""
-
-    def forbidden(*_: object) -> None:
-        raise PermissionError
-
-    monkeypatch.setattr(os, "sched_setscheduler", forbidden, raising=False)
-    pool, threads = PooledThreads.named(DirectReactor(), "test", 1), list[str]()
-    pool.start()
-    pool.run(lambda: threads.append(threading.current_thread().name))
-    pool.stop()
-    assert threads == ["test-0"]
+    assert [done(result) for result in results] == [None] * 50
+    with pytest.raises(ValueError, match="invalid literal"):
+        done(failed)
+    assert len(names) == 50
+    assert set(names) <= {"test-0", "test-1"}
 
 
 def test_a_pool_that_has_stopped_refuses() -> None:
