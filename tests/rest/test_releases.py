@@ -134,6 +134,17 @@ def test_forms_give_reasons_too(stocked: MemoryRegistry) -> None:
     assert send(stocked, "PUT", f"{YANK}?reason=in%20the%20query").json["yanked_reason"] == "in the query"
 
 
+def test_a_project_is_named_by_its_path_too(stocked: MemoryRegistry) -> None:
+    """Every route takes `group%2Fproject`, and any other slash is no part of a name."""
+    top = "/api/v4/projects/ROOT%2Fpackages/packages"
+    assert send(stocked, "PUT", f"{top}/1/yank", {"reason": "by path"}).json["yanked_reason"] == "by path"
+    assert send(stocked, "PUT", f"{top}/1/package_files/2/yank").json["yanked"] is True
+    assert send(stocked, "PUT", f"{top}/1/close").json["closed"] is True
+    assert send(stocked, "PUT", f"{top}/pypi/status/demo", {"status": "deprecated"}).code == 200
+    assert yanks(stocked) == {HELD.filename: "by path", MORE.filename: True, NEXT.filename: None}
+    assert send(stocked, "PUT", "/api/v4/projects/root%2Fother/packages/1/yank").json == {"message": "404 Project Not Found"}
+
+
 def test_changes_that_change_nothing_are_answered_alike(stocked: MemoryRegistry) -> None:
     """A second PUT or DELETE is answered as the first, and leaves no second entry in the journal."""
     for path, body in ((YANK, {"reason": "x"}), (CLOSE, None), (f"{API}/2/package_files/3/yank", None)):
