@@ -28,6 +28,7 @@ _WORDS = {
     401: "No credential, or one that means nothing here.",
     403: "The caller is known and may not do this.",
     404: "Nothing of the kind that this caller may see.",
+    406: "There is no such representation.",
     409: "It exists already.",
     410: "It was here, and has been deleted.",
     412: "It has changed meanwhile.",

@@ -171,6 +171,7 @@ OPERATIONS: Mapping[str, Operation] = {
             ("pypi/<segment:name>/<segment:version>/json", _PAGE, ()),
             ("<segment:name>/json", _PAGE, ()),
             ("files/<segment:sha256>/<segment:filename>", _FILE, ()),
+            ("integrity/<segment:name>/<segment:version>/<segment:filename>/provenance", (200, 304, 406), ()),
         )
     },
     f"POST {_PROJECT}/packages/pypi": Operation(
