@@ -65,8 +65,9 @@ def is_listed_at(changes: Iterable[Change], at: datetime) -> bool:
 def deleted_at(changes: Iterable[Change], sha256: str, filename: str) -> datetime | None:
     """When the last of the files with this digest and name was deleted; None if there was none, or one is still held.
 
-    `changes` are all of the names that the file may be of, by serial.
+    `changes` are all of the names that the file may be of, by serial; `filename` may be that of the core metadata beside it.
     """
+    filename = filename.removesuffix(METADATA_ENDING)
     moments: list[datetime] = []
     for _, mine in groupby(sorted(changes, key=_whose), key=_whose):
         for shelf in _shelves(mine, None):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -25,7 +26,15 @@ def change(serial: int, action: str, *, at: float | None = None, project: int = 
 
 
 def published(serial: int, filename: str = "demo-1.0.tar.gz", *, at: float | None = None, project: int = 1, **facts: object) -> Change:
-    given_facts = {"version": "1.0", "sha256": SHA, "size": 1, "requires_python": "", "file_id": serial, "display": "demo", **facts}
+    given_facts: dict[str, Any] = {
+        "version": "1.0",
+        "sha256": SHA,
+        "size": 1,
+        "requires_python": "",
+        "file_id": serial,
+        "display": "demo",
+        **facts,
+    }
     return change(serial, "file.publish", at=at, project=project, filename=filename, **given_facts)
 
 
@@ -87,7 +96,7 @@ def test_other_changes_say_nothing() -> None:
 
 def test_what_is_not_there_is_not_marked() -> None:
     """Yanks and deletions of what is gone, or was never there, change nothing."""
-    gone = {"version": "2.0", "filename": "demo-2.0.tar.gz"}
+    gone: dict[str, Any] = {"version": "2.0", "filename": "demo-2.0.tar.gz"}
     changes = [
         published(1),
         change(2, "file.yank", reason="no", **gone),
@@ -102,7 +111,7 @@ def test_what_is_not_there_is_not_marked() -> None:
 
 def test_a_quarantine_hides_its_own_projects_files_only() -> None:
     """Of several projects, the one that is quarantined is left out; when all are, the page says so."""
-    quarantine = {"status": "quarantined", "reason": "malware"}
+    quarantine: dict[str, Any] = {"status": "quarantined", "reason": "malware"}
     changes = [published(1), published(2, "demo-2.0.tar.gz", project=2), change(3, "package.status", **quarantine)]
     assert filenames(changes, 9) == ["demo-2.0.tar.gz"]
     both = [*changes, change(4, "package.status", project=2, **quarantine)]
@@ -120,6 +129,8 @@ def test_a_deletion_is_dated() -> None:
     assert deleted_at([], *wanted) is None
     assert deleted_at([published(1)], *wanted) is None
     assert deleted_at([published(1), deleted], *wanted) == deleted.at
+    assert deleted_at([published(1), deleted], SHA, "demo-1.0.tar.gz.metadata") == deleted.at
+    assert deleted_at([published(1)], SHA, "demo-1.0.tar.gz.metadata") is None
     assert deleted_at([published(1), deleted], "b" * 64, "demo-1.0.tar.gz") is None
     assert deleted_at([published(1), deleted], SHA, "demo-1.0.zip") is None
     assert deleted_at([published(1), deleted, published(3, sha256="b" * 64)], *wanted) == deleted.at
