@@ -71,6 +71,13 @@ class RegistryChannel(HTTPChannel):
         self._waiting_since = self.clock()
         super().requestDone(request)
 
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """LineReceiver: a request line or header of over 16 KiB. Without an answer, people look for the fault in their network."""
+        transport: Any = self.transport
+        if not self.requests or not self._handlingRequest:
+            transport.write(b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        transport.loseConnection()
+
     # --- ready answers ---
 
     def dataReceived(self, data: bytes) -> None:

@@ -26,6 +26,7 @@ from registry.workflows.gate import Admission, Gate, Where
 from registry.workflows.memory import Kept
 
 _log = Logger()
+_LISTS = frozenset({"accept", "accept-encoding", "if-none-match"})
 _NOBODY = Admission(identity=ANYBODY, place=None)
 
 
@@ -71,8 +72,11 @@ class Call:
 
     def header(self, name: str) -> str | None:
         """A request header as text."""
-        value = self.request.getHeader(name)
-        return None if value is None else str(value)
+        values = self.request.requestHeaders.getRawHeaders(name)
+        if not values:
+            return None
+        # RFC 9110, 5.3: several lines of a list are one list. Of anything else, the last line counts.
+        return ", ".join(values) if name in _LISTS else str(values[-1])
 
 
 # A handler answers with the body's bytes, or with None when it has written the whole answer itself.

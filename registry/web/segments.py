@@ -1,6 +1,7 @@
 """Paths as the client sent them: split first, decoded after, so that `%2F` stays inside its segment."""
 
 import re
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 from klein import Klein, KleinRenderable
@@ -66,7 +67,10 @@ class SegmentResource(KleinResource):
             request.requestHeaders.setRawHeaders(b"host", [b"localhost"])
         if not _is_host(request.getRequestHostname()):
             return answer(request, 400, {"error": "400 Bad Request - the Host header is not a host name"})
-        raw = b"/".join(request.path[1:].split(b"/")[len(request.prepath) :])
+        parts = request.path[1:].split(b"/")
+        # Where this tree begins, for links: as it is mounted, not as the client has spelt what comes after.
+        cast("Any", request).mount = b"".join(b"/" + part for part in parts[: len(request.prepath)])
+        raw = b"/".join(parts[len(request.prepath) :])
         try:
             request.postpath = [segment.encode() for segment in split(raw)] or [b""]
         except BadPath:

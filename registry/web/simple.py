@@ -47,5 +47,4 @@ def is_public(call: Call) -> bool:
 
 def mount(request: Any) -> str:
     """The path our routes start at. For links without a configured external URL: never the Host header, which anybody can set."""
-    head, _, _ = request.path.partition(b"/api/v4/")
-    return str(head.decode("ascii", "replace"))
+    return str(request.mount.decode("ascii", "replace"))

@@ -1,6 +1,9 @@
 """Pages and indexes over HTTP: representations, validators, escaping."""
 
+import hashlib
+import io
 import json
+import zipfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
@@ -10,7 +13,7 @@ from registry.domain.access import Visibility
 from registry.domain.model import Digests, NewFile
 from registry.domain.names import Name
 from registry.domain.versions import Version
-from registry.testing import EXTERNAL_URL, OPERATOR, MemoryRegistry, done, registry_in_memory, sdist, wheel
+from registry.testing import EXTERNAL_URL, OPERATOR, Built, MemoryRegistry, done, registry_in_memory, sdist, wheel
 
 BASE = "/api/v4/projects/1/packages/pypi"
 PAGE, INDEX = f"{BASE}/simple/my-demo/", f"{BASE}/simple/"
@@ -61,6 +64,18 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemoryRegistry]:
     registry.close()
 
 
+SIDECAR = ("data-core-metadata", "data-dist-info-metadata")
+
+
+def metadata_of(built: Built) -> str | None:
+    """The digest of the metadata that is served beside a file; None for an sdist that serves none."""
+    if not built.filename.endswith(".whl"):
+        return None
+    with zipfile.ZipFile(io.BytesIO(built.content)) as archive:
+        (member,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        return hashlib.sha256(archive.read(member)).hexdigest()
+
+
 def test_a_page_in_html(held: MemoryRegistry) -> None:
     """The HTML page links every file in the order it was published, absolutely, by the project's number, with its digest."""
     answer = held.ask("GET", PAGE.replace("/1/", "/root%2Fpackages/"), {"Accept": HTML}, token=held.root_token)
@@ -72,6 +87,7 @@ def test_a_page_in_html(held: MemoryRegistry) -> None:
         {
             "href": f"{EXTERNAL_URL}{BASE}/files/{built.sha256}/{built.filename}#sha256={built.sha256}",
             "data-requires-python": ">=3.8,<4" if built is FILES[0] else "",
+            **({} if metadata_of(built) is None else dict.fromkeys(SIDECAR, f"sha256={metadata_of(built)}")),
             "data-size": str(len(built.content)),
             "data-upload-time": "2030-06-15T12:00:00.000000Z",
             "text": built.filename,
@@ -95,6 +111,8 @@ def test_a_page_in_json(held: MemoryRegistry) -> None:
         "size": len(FILES[0].content),
         "upload-time": "2030-06-15T12:00:00.000000Z",
         "requires-python": ">=3.8,<4",
+        "core-metadata": {"sha256": metadata_of(FILES[0])},
+        "dist-info-metadata": {"sha256": metadata_of(FILES[0])},
     }
     assert "requires-python" not in page["files"][1]
 
@@ -236,7 +254,8 @@ def test_pages_escape_everything(registry: MemoryRegistry) -> None:
 
 def test_a_hostile_requires_python_is_no_markup(registry: MemoryRegistry) -> None:
     """A form's or an archive's requires-python that is none comes on no page as markup (hardening row 4)."""
-    assert registry.upload(1, wheel("my-demo", "1"), fields={"requires_python": HOSTILE}).code == 201
+    assert registry.upload(1, wheel("my-demo", "1"), fields={"requires_python": HOSTILE}).code == 400
+    assert registry.upload(1, wheel("my-demo", "1")).code == 201
     assert registry.upload(1, wheel("my-demo", "2", requires_python='"><script>alert(1)</script>')).code in {201, 400}
     assert "<script" not in registry.ask("GET", PAGE, {"Accept": HTML}, token=registry.root_token).text
 
