@@ -219,7 +219,7 @@ def test_what_cannot_be_a_reason_is_refused(stocked: MemoryRegistry, reason: obj
 
 
 def test_only_what_is_in_the_project_is_changed(stocked: MemoryRegistry, scene: Scene) -> None:
-    """Packages of other projects and files of other packages answer like those there never were, and stay as they are (row 27)."""
+    """Packages of other projects and files of other packages answer like those there never were, and stay so (hardening row 27)."""
     elsewhere = scene.project("root/other")
     there = f"/api/v4/projects/{elsewhere}/packages"
     for method in ("PUT", "DELETE"):
@@ -442,7 +442,7 @@ def test_a_name_that_takes_no_uploads_says_why(stocked: MemoryRegistry, status: 
 
 
 def test_a_quarantined_name_gives_out_nothing(stocked: MemoryRegistry) -> None:
-    """Its page is there, empty and marked; its files are 403 whichever way they are asked for, and why; it is off the index (row 22)."""
+    """Its page is there, empty and marked; its files are 403 whichever way they are asked for; it is off the index (hardening row 22)."""
     file = f"{API}/pypi/files/{HELD.sha256}/{HELD.filename}"
     index = f"{API}/pypi/simple/"
     etag = send(stocked, "GET", file).headers["etag"]
@@ -487,7 +487,7 @@ def test_a_reason_longer_than_a_status_line_is_whole_in_the_body(stocked: Memory
 
 
 def test_a_quarantine_is_of_one_project(stocked: MemoryRegistry, scene: Scene) -> None:
-    """A group shows what its other projects hold of a name, and of the quarantined one nothing, page and download alike (row 22)."""
+    """A group shows what its other projects hold of a name, and of the quarantined one nothing, on no route (hardening row 22)."""
     group = scene.group("team", Visibility.PUBLIC)
     one, two = (scene.project(f"team/{name}", Visibility.PUBLIC) for name in ("one", "two"))
     bad, good = wheel("shared", "1.0", payload=b"bad"), wheel("shared", "2.0", payload=b"good")
