@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 from attrs import frozen
@@ -31,6 +31,8 @@ _TEXTS = (
 # And in lists, by the names they are kept under; null where there is none (PyPI).
 _LISTS = {"dynamic": "dynamic", "license_files": "license_files", "provides_extra": "provides_extras", "requires_dist": "requires_dist"}
 _WHEEL = ".whl"
+# For bots that must read a time: of a file of which no index tells one.
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @frozen(kw_only=True)
@@ -144,11 +146,10 @@ def _files(files: Iterable[File], releases: Releases, links: Links) -> list[dict
 
 def _file(file: File, digests: Mapping[str, str], links: Links) -> dict[str, object]:
     wheel = file.filename.endswith(_WHEEL)
-    uploaded = file.uploaded_at.astimezone(UTC).replace(tzinfo=None)
-    return {
+    told: dict[str, object] = {
         "comment_text": "",
         "core-metadata": {"sha256": file.metadata_sha256} if file.metadata_sha256 else False,
-        "digests": {**digests, "sha256": file.sha256},
+        "digests": {**digests, **({"sha256": file.sha256} if file.sha256 else {})},
         "downloads": -1,
         "filename": file.filename,
         "has_sig": bool(file.gpg_sig),
@@ -157,12 +158,18 @@ def _file(file: File, digests: Mapping[str, str], links: Links) -> dict[str, obj
         "python_version": file.filename.removesuffix(_WHEEL).rsplit("-", 3)[1] if wheel else "source",
         "requires_python": file.requires_python or None,
         "size": file.size,
-        "upload_time": uploaded.isoformat(timespec="seconds"),
-        "upload_time_iso_8601": f"{uploaded.isoformat(timespec='microseconds')}Z",
         "url": links.file(file),
         "yanked": file.yanked is not None,
         "yanked_reason": file.yanked or None,
     }
+    # A time that nobody knows is left out: Renovate takes none, but no null.
+    return told if file.uploaded_at is None else {**told, **_times(file.uploaded_at)}
+
+
+def _times(at: datetime) -> dict[str, str]:
+    """A moment in PyPI's two forms, both UTC, of which only the second says so."""
+    utc = at.astimezone(UTC).replace(tzinfo=None)
+    return {"upload_time": utc.isoformat(timespec="seconds"), "upload_time_iso_8601": f"{utc.isoformat(timespec='microseconds')}Z"}
 
 
 def _list(value: object) -> list[str]:

@@ -134,7 +134,7 @@ def facts(file: File, known: Releases) -> dict[str, object]:
         "digests": {"sha256": file.sha256, **known.digests[file.id]},
         "size": file.size,
         "uploaded": file.uploaded_at,
-        "to the second": file.uploaded_at.replace(microsecond=0),
+        "to the second": file.uploaded_at and file.uploaded_at and file.uploaded_at.replace(microsecond=0),
         "python": file.requires_python or None,
         "yank": (file.yanked is not None, file.yanked or None),
         "metadata": {"sha256": file.metadata_sha256} if file.metadata_sha256 else False,
