@@ -31,7 +31,7 @@ PROJECT, GROUP = "/api/v4/projects/1/packages/pypi", "/api/v4/groups/team/-/pack
 FILES = [wheel("My.Demo", "1.10", requires_python=">=3.8,<4"), sdist("my-demo", "1.9"), wheel("my_demo", "2.0rc1")]
 _strangers = count(1)
 # What other routes begin with, or a bot's address has in it.
-AWKWARD = ("simple", "files", "json", "pypi", "at", "status", "integrity", "api")
+AWKWARD = {name: wheel(name, "1.0") for name in ("simple", "files", "json", "pypi", "at", "status", "integrity", "api")}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemoryRegistry]:
     registry = registry_in_memory(tmp_path_factory.mktemp("json") / "data")
     registry.group("team")
     registry.project("team/library")
-    for built in (*FILES, *(wheel(name, "1.0") for name in AWKWARD)):
+    for built in (*FILES, *AWKWARD.values()):
         for project in ("1", "team%2Flibrary"):
             fields = {"summary": "declared"}
             assert registry.upload(project, built, fields=fields).code == 201
@@ -108,7 +108,7 @@ def test_no_other_route_is_shadowed(held: MemoryRegistry) -> None:
     assert asked(held, f"{PROJECT}/simple/json", Accept="application/vnd.pypi.simple.v1+json").json["name"] == "json"
     assert asked(held, f"{PROJECT}/status/json").json["status"] == "active"
     (file,) = asked(held, f"{PROJECT}/pypi/files/json").json["urls"]
-    assert asked(held, file["url"].removeprefix(EXTERNAL_URL).partition("#")[0]).body == wheel("files", "1.0").content
+    assert asked(held, file["url"].removeprefix(EXTERNAL_URL).partition("#")[0]).body == AWKWARD["files"].content
 
 
 @pytest.mark.parametrize("segment", ["+simple", "%2Bsimple", "%2bsimple"])
