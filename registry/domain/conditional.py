@@ -33,7 +33,7 @@ def not_modified(if_none_match: str | None, etag: str) -> bool:
     return bool(parse_etags(if_none_match).contains_weak(etag))
 
 
-def requested_span(header: str | None, if_range: str | None, *, etag: str, modified: datetime, size: int) -> Span | None:
+def requested_span(header: str | None, if_range: str | None, *, etag: str, modified: datetime | None, size: int) -> Span | None:
     """The single part a `Range` header asks for; None means "send it all".
 
     RFC 9110: an unknown unit, a malformed header, several ranges (which a server may refuse) or an `If-Range` that does not name this very
@@ -55,12 +55,12 @@ def requested_span(header: str | None, if_range: str | None, *, etag: str, modif
     return Span(start=start, length=stop - start)
 
 
-def _same_file(if_range: str | None, etag: str, modified: datetime) -> bool:
+def _same_file(if_range: str | None, etag: str, modified: datetime | None) -> bool:
     if if_range is None:
         return True
     parsed = parse_if_range_header(if_range)
     if parsed.date is not None:
         # RFC 9110, 13.1.5: an HTTP date matches only exactly.
-        return bool(parsed.date == modified.astimezone(UTC).replace(microsecond=0))
+        return modified is not None and bool(parsed.date == modified.astimezone(UTC).replace(microsecond=0))
     # RFC 9110, 13.1.5: strong comparison, so a weak validator never matches.
     return parsed.etag == etag and not if_range.lstrip().startswith(("W/", "w/"))

@@ -32,19 +32,29 @@ class ProjectStatus(Enum):
 
 @frozen(kw_only=True)
 class File:
-    """One distribution file of a package. `size` in bytes, `sha256` in lower-case hex, `requires_python` empty when unknown."""
+    """One distribution file, held here or by an upstream. `size` in bytes, `requires_python` empty when unknown.
+
+    `sha256` in lower-case hex. Of what is held here every fact is known; of an upstream's file `id` is 0 and those may be missing that its
+    index does not tell: `sha256` is then empty, `size` and `uploaded_at` None.
+    """
 
     id: int
     filename: str
     version: str
     sha256: str
-    size: int
+    size: int | None
     requires_python: str
-    uploaded_at: datetime
+    uploaded_at: datetime | None
     yanked: str | None = None  # PEP 592: the reason, empty where none was given; None: not yanked
     metadata_sha256: str = ""  # PEP 658: of the core metadata that is served beside it; empty: none is
     provenance: bool = False  # PEP 740: attestations are held for it
     gpg_sig: bool | None = None  # PEP 503: whether a signature lies beside it; None: nobody knows
+    # Of an upstream's file:
+    source: str = ""  # the upstream's name here
+    url: str = ""  # where the upstream has it; never told to a client
+    provenance_url: str = ""  # likewise
+    digests: tuple[tuple[str, str], ...] = ()  # further ones, by hashlib name
+    filled: tuple[str, ...] = ()  # the facts that the upstream's index does not tell and that were found out otherwise
 
 
 @frozen(kw_only=True)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC
+from datetime import UTC, datetime
 from html import escape
 from urllib.parse import quote
 
@@ -14,6 +14,8 @@ from registry.domain.versions import in_order
 
 # PEP 700 (sizes, times, versions) is 1.1; PEP 833 freezes HTML at 1.4.
 API_VERSION = "1.4"
+# Stands in an address for a digest that nobody knows; no digest looks like it.
+BY_NAME = "by-name"
 # RFC 3986: what stands for itself in a path.
 _PLAIN = re.compile(r"[A-Za-z0-9._~-]+")
 
@@ -30,10 +32,14 @@ class Links:
     scope: str
 
     def file(self, file: File) -> str:
-        """Where `file` is downloaded. GitLab: always by the numeric id, the digest in the path and as fragment."""
+        """Where `file` is downloaded. GitLab: always by the numeric id, the digest in the path and as fragment.
+
+        A file whose SHA-256 no index tells is addressed by its name alone, for ever: lock files keep the address.
+        """
         # Nearly every name is plain, and quoting would take half as long as all the rest of a page.
         name = file.filename if _PLAIN.fullmatch(file.filename) else quote(file.filename)
-        return f"{self.base}/api/v4/{self.scope}/packages/pypi/files/{file.sha256}/{name}#sha256={file.sha256}"
+        fragment = f"#sha256={file.sha256}" if file.sha256 else "".join(f"#{algorithm}={digest}" for algorithm, digest in file.digests[:1])
+        return f"{self.base}/api/v4/{self.scope}/packages/pypi/files/{file.sha256 or BY_NAME}/{name}{fragment}"
 
     def provenance(self, file: File, name: str) -> str:
         """Where the provenance object of `file` of this (normalised) name is: below the index, as PyPI's integrity API."""
@@ -77,10 +83,18 @@ def _file(file: File, page: Page, links: Links) -> str:
         more += f',"provenance":{_quoted(links.provenance(file, page.name.normalized))}'
     if file.gpg_sig is not None:
         more += f',"gpg-sig":{"true" if file.gpg_sig else "false"}'
-    return (
-        f'{{"filename":{_quoted(file.filename)},"url":{_quoted(links.file(file))},"hashes":{{"sha256":{_quoted(file.sha256)}}},'
-        f'"size":{file.size},"upload-time":"{_moment(file)}"{more}}}'
-    )
+    if file.source:
+        # PEP 691: keys with an underscore are the server's own.
+        more += f',"_source":{_quoted({"upstream": file.source, **({"filled": list(file.filled)} if file.filled else {})})}'
+    size = "" if file.size is None else f',"size":{file.size}'
+    at = "" if file.uploaded_at is None else f',"upload-time":"{_moment(file.uploaded_at)}"'
+    hashes = f'"sha256":"{file.sha256}"' if file.sha256 and not file.digests else _hashes(file)
+    return f'{{"filename":{_quoted(file.filename)},"url":{_quoted(links.file(file))},"hashes":{{{hashes}}}{size}{at}{more}}}'
+
+
+def _hashes(file: File) -> str:
+    digests = {**({"sha256": file.sha256} if file.sha256 else {}), **dict(file.digests)}
+    return ",".join(f"{_quoted(algorithm)}:{_quoted(digest)}" for algorithm, digest in digests.items())
 
 
 def _anchor(file: File, page: Page, links: Links) -> str:
@@ -95,16 +109,18 @@ def _anchor(file: File, page: Page, links: Links) -> str:
         more += f' data-provenance="{escape(links.provenance(file, page.name.normalized))}"'
     if file.gpg_sig is not None:
         more += f' data-gpg-sig="{"true" if file.gpg_sig else "false"}"'
-    return (
-        f'<a href="{escape(links.file(file))}" data-requires-python="{escape(file.requires_python)}"{more}'
-        # PEP 833 froze what HTML must say; uv reads these two all the same.
-        f' data-size="{file.size}" data-upload-time="{_moment(file)}">{escape(file.filename)}</a><br>\n'
-    )
+    # PEP 833 froze what HTML must say; uv reads these two all the same.
+    if file.size is not None:
+        more += f' data-size="{file.size}"'
+    if file.uploaded_at is not None:
+        more += f' data-upload-time="{_moment(file.uploaded_at)}"'
+    python = escape(file.requires_python)
+    return f'<a href="{escape(links.file(file))}" data-requires-python="{python}"{more}>{escape(file.filename)}</a><br>\n'
 
 
-def _moment(file: File) -> str:
+def _moment(at: datetime) -> str:
     # PEP 700: "yyyy-mm-ddThh:mm:ss.ffffffZ", UTC. uv drops the whole page for a time in any other form.
-    return file.uploaded_at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _status_tags(page: Page) -> str:

@@ -24,6 +24,7 @@ class _Row:
     name: Name  # its display is that of the package
     version_key: str
     file: File
+    begun_at: datetime  # when the package's first file came
 
 
 @implementer(IPackages, IJournal)
@@ -99,7 +100,7 @@ class MemoryPackages:
             if row.file.filename == new.filename:
                 raise FileExists(filename=new.filename, identical=row.file.sha256 == new.digests.sha256)
         if package:
-            demand_open(Release(closed=None, begun_at=package[0].file.uploaded_at), new.version, close_after, self.now())
+            demand_open(Release(closed=None, begun_at=package[0].begun_at), new.version, close_after, self.now())
         file = File(
             id=len(self._rows) + 1,
             filename=new.filename,
@@ -115,7 +116,15 @@ class MemoryPackages:
             self._provenance[file.id] = new.provenance
         self._new[file.id] = new
         name = package[0].name if package else new.name
-        self._rows.append(_Row(project_id=project_id, name=name, version_key=new.version.key, file=file))
+        self._rows.append(
+            _Row(
+                project_id=project_id,
+                name=name,
+                version_key=new.version.key,
+                file=file,
+                begun_at=package[0].begun_at if package else self.now(),
+            )
+        )
         self._tell(project_id, name, file, actor)
         return file
 
@@ -125,11 +134,11 @@ class MemoryPackages:
 
     async def prospect(self, project_id: int, name: Name, version: Version, filename: str) -> Prospect:
         """IPackages."""
-        mine = [row.file for row in self._rows if (row.project_id, row.name, row.version_key) == (project_id, name, version.key)]
+        mine = [row for row in self._rows if (row.project_id, row.name, row.version_key) == (project_id, name, version.key)]
         return Prospect(
             rules=await self.rules(project_id),
-            release=Release(closed=None, begun_at=mine[0].uploaded_at) if mine else None,
-            taken=next((file.sha256 for file in mine if file.filename == filename), None),
+            release=Release(closed=None, begun_at=mine[0].begun_at) if mine else None,
+            taken=next((row.file.sha256 for row in mine if row.file.filename == filename), None),
         )
 
     async def named(self, digests: list[str]) -> set[str]:
@@ -140,7 +149,7 @@ class MemoryPackages:
         """IPackages."""
         found: dict[str, tuple[str, int, str]] = {}
         for row in self._rows:
-            found.setdefault(row.file.sha256, (row.file.sha256, row.file.size, row.file.filename))
+            found.setdefault(row.file.sha256, (row.file.sha256, row.file.size or 0, row.file.filename))
         if found:
             yield sorted(found.values())
 

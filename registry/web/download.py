@@ -77,8 +77,8 @@ def _description(file: File, *, public: bool) -> tuple[tuple[bytes, bytes], ...]
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Accept-Ranges": "bytes",
         "ETag": f'"{file.sha256}"',
-        "Last-Modified": http_date(file.uploaded_at),
         "Cache-Control": f"{'public' if public else 'private'}, {_FOREVER}",
+        **({"Last-Modified": http_date(file.uploaded_at)} if file.uploaded_at is not None else {}),
     }
     return tuple((name.encode(), value.encode()) for name, value in described.items())
 
@@ -92,7 +92,7 @@ async def _transfer(request: Any, blob: IOpenBlob, span: Span) -> None:
     # Under TLS, or in a test's memory, there is no socket the kernel could write to.
     transport = request.channel.transport
     request.sending = True
-    if blob.descriptor is not None and isinstance(transport, TcpConnection):
+    if blob.descriptor is not None and isinstance(transport, TcpConnection) and not transport.TLS:
         await _SendFile(request, transport, blob.descriptor, span).run()
     else:
         await _Push(request, blob, span).run()

@@ -47,6 +47,7 @@ def filenames(changes: Sequence[Change], at: float) -> list[str] | None:
 def test_facts_come_back(file: File) -> None:
     """What the row of a publication tells of a file is what a replayed page says of it."""
     file = evolve(file, gpg_sig=None)  # of files that are held here, nothing is known of signatures
+    assert file.uploaded_at is not None
     row = Change(
         serial=1, at=file.uploaded_at, action="file.publish", actor=OPERATOR, project_id=1, name="demo", detail=facts_for_replay(file)
     )
