@@ -45,7 +45,7 @@ def wheel(name: str = "demo", version: str = "1.0", *, requires_python: str = ""
 
 
 def wheel_of(members: Mapping[str, bytes], info: str) -> bytes:
-    """A wheel of these members, and a true RECORD of them in the folder `info`."""
+    """A wheel of these members, and a true RECORD of them in the folder `info`; it states no sizes, so as to be itself of one size."""
     written = io.BytesIO()
     rows = io.StringIO(newline="")
     record = csv.writer(rows, lineterminator="\n")
@@ -53,7 +53,7 @@ def wheel_of(members: Mapping[str, bytes], info: str) -> bytes:
         for path, data in members.items():
             archive.writestr(path, data)
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
-            record.writerow([path, f"sha256={digest}", len(data)])
+            record.writerow([path, f"sha256={digest}", ""])
         record.writerow([f"{info}/RECORD", "", ""])
         archive.writestr(f"{info}/RECORD", rows.getvalue())
     return written.getvalue()

@@ -59,12 +59,16 @@ def inspect_archive(  # noqa: PLR0917 - what, as what, and how strictly
     try:
         if Check.LOCAL_VERSIONS in checks and version.order.local:
             raise refusal("is of a local version, which this registry does not take: release it without what follows the '+'")
-        raw, odd = _read(archive, size, Claim(file=file, name=name, version=version), checks)
-        metadata = CoreMetadata.of(raw, file.kind)
-        demand_same_project(metadata, name, version)
-        if Check.REQUIRES_PYTHON in checks:
-            demand_same_requires_python(metadata, declared)
-        return Inspected(metadata=metadata, warnings=(*odd, *advice(raw)))
+        claim = Claim(file=file, name=name, version=version)
+        if file.kind is Kind.SDIST:
+            odd: tuple[str, ...] = ()
+            metadata = _agreed(sdists.pkg_info(archive, size, claim, checks), claim, declared, checks)
+        else:
+            wheel = wheels.open_wheel(archive, size, claim, checks)
+            # What a wheel is of comes first, before the long look at whether it is whole.
+            metadata = _agreed(wheel.metadata(), claim, declared, checks)
+            odd = wheel.demand_honest()
+        return Inspected(metadata=metadata, warnings=(*odd, *advice(metadata.raw)))
     except InvalidArchive as error:
         raise InvalidArchive(filename=file.text, problem=error.problem) from None
     except MemoryError:
@@ -73,7 +77,9 @@ def inspect_archive(  # noqa: PLR0917 - what, as what, and how strictly
         raise InvalidArchive(filename=file.text, problem=f"is no readable {_READABLE[file.kind]} ({error})") from None
 
 
-def _read(archive: BinaryIO, size: int, claim: Claim, checks: Checks) -> tuple[bytes, tuple[str, ...]]:
-    if claim.file.kind is Kind.WHEEL:
-        return wheels.metadata(archive, size, claim, checks)
-    return sdists.pkg_info(archive, size, claim, checks), ()
+def _agreed(raw: bytes, claim: Claim, declared: Mapping[str, str], checks: Checks) -> CoreMetadata:
+    metadata = CoreMetadata.of(raw, claim.file.kind)
+    demand_same_project(metadata, claim.name, claim.version)
+    if Check.REQUIRES_PYTHON in checks:
+        demand_same_requires_python(metadata, declared)
+    return metadata

@@ -1,8 +1,10 @@
 """Wheels: the .dist-info in them, and whether it tells the truth about its wheel (PEP 427)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import BinaryIO
+
+from attrs import frozen
 
 from registry.domain.archives import zips
 from registry.domain.archives.bounds import METADATA_BYTES, RECORD_BYTES, SMALL_BYTES
@@ -21,28 +23,62 @@ _TAG_PARTS = 3
 _RETAG = "name it by `wheel tags`, not by hand"
 
 
-def metadata(archive: BinaryIO, size: int, claim: Claim, checks: Checks) -> tuple[bytes, tuple[str, ...]]:
-    """METADATA of a wheel to the byte, and warnings. Raises `InvalidArchive` if it has none or is not what `checks` ask for."""
-    listed = zips.members_of(archive, size, checks)
-    members = {entry.name: entry for entry in listed}
+@frozen(kw_only=True)
+class Wheel:
+    """A wheel that is a sound zip with one METADATA, in its folder `info`."""
+
+    archive: BinaryIO
+    claim: Claim
+    checks: Checks
+    members: Sequence[ZipMember]
+    info: str
+
+    def metadata(self) -> bytes:
+        """METADATA to the byte. Raises `InvalidArchive` if it is damaged or over 8 MiB."""
+        return self._content("METADATA", METADATA_BYTES) or b""
+
+    def demand_honest(self) -> tuple[str, ...]:
+        """Hold the rest of the .dist-info to the checks and return what is only odd in it. Raises `InvalidArchive`."""
+        if Check.LINUX_TAGS in self.checks:
+            _demand_no_plain_linux(self.claim.file)
+        odd = self._wheel_file()
+        if Check.ENTRY_POINTS in self.checks and (points := self._content("entry_points.txt", SMALL_BYTES)) is not None:
+            demand_entry_points(points)
+        if Check.RECORD in self.checks:
+            record = self._content("RECORD", RECORD_BYTES)
+            if record is None:
+                raise refusal(f"has no {member(f'{self.info}/RECORD')}: {REBUILD}")
+            odd += demand_true(self.archive, self.members, self.info, record)
+        return odd
+
+    def _wheel_file(self) -> tuple[str, ...]:
+        content = self._content("WHEEL", SMALL_BYTES)
+        if content is None:
+            if Check.WHEEL_FILE in self.checks:
+                raise refusal(f"has no WHEEL file in its .dist-info: {REBUILD}")
+            return ()
+        lines = _headers(content.decode("utf-8", "replace"))
+        if Check.WHEEL_FILE in self.checks:
+            _demand_version(f"{self.info}/WHEEL", lines.get("wheel-version", []))
+        if Check.WHEEL_TAGS not in self.checks:
+            return ()
+        _demand_build(self.claim.file, lines.get("build", []))
+        return _tags(self.claim.file, lines.get("tag", []))
+
+    def _content(self, name: str, most: int) -> bytes | None:
+        path = f"{self.info}/{name}"
+        return next((read(self.archive, entry, most) for entry in self.members if entry.name == path), None)
+
+
+def open_wheel(archive: BinaryIO, size: int, claim: Claim, checks: Checks) -> Wheel:
+    """Find a wheel's way about. Raises `InvalidArchive` if it is no zip that `checks` let pass, or has not exactly one METADATA."""
+    members = zips.members_of(archive, size, checks)
     if Check.DIST_INFO in checks:
-        _demand_one_info(members, claim)
-    found = [entry.name for entry in listed if _is_metadata(entry.name)]
+        _demand_one_info((entry.name for entry in members), claim)
+    found = [entry.name for entry in members if _is_metadata(entry.name)]
     if len(found) != 1:
         raise refusal(f"must hold exactly one <name>-<version>.dist-info/METADATA; it holds {len(found)}: {REBUILD}")
-    folder = found[0].partition("/")[0]
-    raw = read(archive, members[found[0]], METADATA_BYTES)
-    if Check.LINUX_TAGS in checks:
-        _demand_no_plain_linux(claim.file)
-    odd = _wheel_file(archive, members.get(f"{folder}/WHEEL"), claim.file, checks)
-    if Check.ENTRY_POINTS in checks and (points := members.get(f"{folder}/entry_points.txt")):
-        demand_entry_points(read(archive, points, SMALL_BYTES))
-    if Check.RECORD in checks:
-        record = members.get(f"{folder}/RECORD")
-        if record is None:
-            raise refusal(f"has no {member(f'{folder}/RECORD')}: {REBUILD}")
-        odd += demand_true(archive, listed, folder, read(archive, record, RECORD_BYTES))
-    return raw, odd
+    return Wheel(archive=archive, claim=claim, checks=checks, members=members, info=found[0].partition("/")[0])
 
 
 def _is_metadata(path: str) -> bool:
@@ -50,29 +86,12 @@ def _is_metadata(path: str) -> bool:
     return rest == "METADATA" and folder.endswith(_INFO)
 
 
-def _demand_one_info(members: Mapping[str, ZipMember], claim: Claim) -> None:
-    infos = sorted({top for path in members if (top := path.partition("/")[0]).endswith(_INFO) and top != path})
+def _demand_one_info(paths: Iterable[str], claim: Claim) -> None:
+    infos = sorted({top for path in paths if (top := path.partition("/")[0]).endswith(_INFO) and top != path})
     if len(infos) != 1:
         raise refusal(f"must have exactly one .dist-info folder; it has {len(infos)}{': ' if infos else ''}{_some(infos)}; {REBUILD}")
     if not claim.titles(infos[0].removesuffix(_INFO)):
         raise refusal(f"has its metadata in {member(infos[0])}, which is of another name or version than the file: {REBUILD}")
-
-
-def _wheel_file(archive: BinaryIO, entry: ZipMember | None, file: FileName, checks: Checks) -> tuple[str, ...]:
-    """Check WHEEL as far as it is to be checked, and return what is only odd in it."""
-    if entry is None:
-        if Check.WHEEL_FILE in checks:
-            raise refusal(f"has no WHEEL file in its .dist-info: {REBUILD}")
-        return ()
-    if Check.WHEEL_FILE not in checks and Check.WHEEL_TAGS not in checks:
-        return ()
-    lines = _headers(read(archive, entry, SMALL_BYTES).decode("utf-8", "replace"))
-    if Check.WHEEL_FILE in checks:
-        _demand_version(entry.name, lines.get("wheel-version", []))
-    if Check.WHEEL_TAGS not in checks:
-        return ()
-    _demand_build(file, lines.get("build", []))
-    return _tags(file, lines.get("tag", []))
 
 
 def _headers(text: str) -> dict[str, list[str]]:
