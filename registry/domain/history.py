@@ -14,6 +14,8 @@ from registry.domain.names import Name
 
 # Changes after which a name may be in an index no longer, or again.
 TURNING_ACTIONS = ("file.delete", "package.delete", "package.status")
+# All that decides whether a name is in an index.
+INDEX_ACTIONS = ("file.publish", *TURNING_ACTIONS)
 # All that alters what a page says.
 PAGE_ACTIONS = ("file.publish", "file.yank", "file.unyank", "package.yank", "package.unyank", *TURNING_ACTIONS)
 
@@ -58,8 +60,11 @@ def page_at(changes: Iterable[Change], name: Name, at: datetime) -> Page | None:
 
 
 def is_listed_at(changes: Iterable[Change], at: datetime) -> bool:
-    """Whether an index had the name whose changes these are; as for `page_at`."""
-    return any(shelf.releases and shelf.status.offers_files for shelf in _shelves(changes, at))
+    """Whether an index had the name whose changes these are; as for `page_at`, but only `INDEX_ACTIONS` are looked at.
+
+    It needs no more of their details than version, file name and status: an index may have a hundred thousand of them.
+    """
+    return any(_offers_files(mine) for mine in _counting(changes, at))
 
 
 def deleted_at(changes: Iterable[Change], sha256: str, filename: str) -> datetime | None:
@@ -159,17 +164,41 @@ class _Shelf:
 
 
 def _shelves(changes: Iterable[Change], at: datetime | None) -> Iterable[_Shelf]:
-    """What each project holds after its changes up to the last that is not after `at` (None: all)."""
+    """What each project holds after the changes that count at `at` (None: all)."""
+    for mine in _counting(changes, at):
+        shelf = _Shelf()
+        for change in mine:
+            shelf.apply(change)
+        yield shelf
+
+
+def _counting(changes: Iterable[Change], at: datetime | None) -> Iterable[list[Change]]:
+    """Each project's changes up to the last that is not after `at` (None: all)."""
     by_project: dict[int | None, list[Change]] = {}
     for change in changes:
         by_project.setdefault(change.project_id, []).append(change)
     for mine in by_project.values():
         while at is not None and mine and mine[-1].at > at:
             mine.pop()
-        shelf = _Shelf()
-        for change in mine:
-            shelf.apply(change)
-        yield shelf
+        yield mine
+
+
+def _offers_files(changes: Iterable[Change]) -> bool:
+    """Whether one project holds files of the name after its changes, and offers them."""
+    held: dict[str, set[str]] = {}
+    status = ProjectStatus.ACTIVE
+    for change in changes:
+        detail: Mapping[str, Any] = change.detail
+        match change.action:
+            case "file.publish":
+                held.setdefault(detail["version"], set()).add(detail["filename"])
+            case "file.delete":
+                held.get(detail["version"], set()).discard(detail["filename"])
+            case "package.delete":
+                held.pop(detail["version"], None)
+            case "package.status":
+                status = ProjectStatus(detail["status"])
+    return status.offers_files and any(held.values())
 
 
 def _whose(change: Change) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, case, func, select, text
 from zope.interface import implementer
 
 from registry.domain.former_places import FormerGroup, FormerPlace, FormerPlaces
-from registry.domain.history import PAGE_ACTIONS, TURNING_ACTIONS, deleted_at, is_listed_at, names_in, page_at
+from registry.domain.history import INDEX_ACTIONS, PAGE_ACTIONS, TURNING_ACTIONS, deleted_at, is_listed_at, names_in, page_at
 from registry.domain.model import Actor, Change, Page
 from registry.domain.names import Name
 from registry.interfaces import IHistory
@@ -26,6 +26,17 @@ _OF_NAMES = _CHANGE.where(
     journal.c.name.in_(bindparam("names", expanding=True)),
     journal.c.action.in_(PAGE_ACTIONS),
 ).order_by(journal.c.serial)
+# What `is_listed_at` looks at; taken out of the details by the database, in a third of the time.
+_LISTED = ("version", "filename", "status")
+_OF_INDEX = (
+    select(journal.c.serial, journal.c.at, journal.c.action, journal.c.name, *(journal.c.detail[key].as_string() for key in _LISTED))
+    .where(
+        journal.c.project_id == bindparam("project"),
+        journal.c.name.in_(bindparam("names", expanding=True)),
+        journal.c.action.in_(INDEX_ACTIONS),
+    )
+    .order_by(journal.c.serial)
+)
 # A name begins with a file; unless something turns it, it stays.
 _TURNS = (
     select(journal.c.project_id, journal.c.name, func.max(case((journal.c.action.in_(TURNING_ACTIONS), 1), else_=0)).label("turned"))
@@ -108,8 +119,11 @@ def _names(connection: Connection, project_ids: Iterable[int], at: datetime) -> 
         unknown = [name for name in names if name not in found]
         for start in range(0, len(unknown), _BATCH):
             changes: dict[str, list[Change]] = {}
-            for change in _of_names(connection, [project_id], unknown[start : start + _BATCH]):
-                changes.setdefault(change.name, []).append(change)
+            given = {"project": project_id, "names": unknown[start : start + _BATCH]}
+            for serial, moment, action, name, *facts in connection.execute(_OF_INDEX, given):
+                detail = dict(zip(_LISTED, facts, strict=True))
+                change = Change(serial=serial, at=moment, action=action, actor=_NOBODY, project_id=project_id, name=name, detail=detail)
+                changes.setdefault(name, []).append(change)
             found.update(name for name, mine in changes.items() if is_listed_at(mine, at))
     return found
 
