@@ -215,3 +215,10 @@ def test_each_rule_for_wheels_can_be_switched_off(case: str) -> None:
     wheel = REJECTED[case][0]()
     assert look(wheel, checks=Checks.of("strict", without=SWITCHES[case])).metadata.raw == METADATA
     assert look(wheel, checks=LENIENT).metadata.raw == METADATA
+
+
+def test_what_a_wheel_is_of_is_told_first() -> None:
+    """A wheel of another project is refused for that, whatever else is wrong with it (hardening row 44)."""
+    other = files(METADATA=METADATA.replace(b"my-package", b"other"), WHEEL=None)
+    with pytest.raises(InvalidArchive, match="says in its metadata that its name is 'other', not 'my-package'"):
+        look(of(other, b""))
