@@ -44,6 +44,7 @@ from registry.domain.project_json import Releases
 from registry.domain.protection import ProtectionRule
 from registry.domain.releases import NameStatus, Prospect
 from registry.domain.tokens import Secret
+from registry.domain.upstream import Claim, KeptFile, Said
 from registry.domain.versions import Version
 
 T = TypeVar("T")
@@ -621,3 +622,49 @@ class IHistory(Interface):
 
     async def group(group_id: int, at: datetime) -> FormerGroup | None:
         """The `FormerGroup` of a group that is there now; None if it did not exist. Projects removed since are left out."""
+
+
+class IUpstreamCatalog(Interface):
+    """What is ours and nobody else's, what upstreams said, and what of theirs is kept. Only sharing is told in the journal."""
+
+    async def claim(name: Name, project_ids: Sequence[int]) -> Claim:
+        """Whose `name` is: the `Claim` as far as these projects are concerned. True to the last commit of anybody."""
+
+    async def share(project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:
+        """Let a project fetch a name of ours from upstream beside its own, or no longer."""
+
+    async def shared(project_id: int) -> tuple[str, ...]:
+        """The normalised names that are shared in a project, sorted."""
+
+    async def said(source: str, name: Name) -> Said | None:
+        """What this upstream `Said` last about `name`; None if it was never asked, or the answer was forgotten."""
+
+    async def keep_page(said: Said, *, confirmed: bool = False) -> None:
+        """Keep what an upstream said; `confirmed`: it is what it had said before, at a later moment."""
+
+    async def forget_pages(name: Name | None = None) -> int:
+        """Forget what was said about one name, or about all; how many pages that were."""
+
+    async def pages(*, limit: int, offset: int) -> list[tuple[str, str, datetime]]:
+        """A part of what was said, by name: upstream, name, moment."""
+
+    async def kept(name: Name) -> list[KeptFile]:
+        """The `KeptFile`s of a name, oldest first."""
+
+    async def keep_file(file: KeptFile) -> None:
+        """Note that a file's blobs are kept. What is known of the same file already is kept with it."""
+
+    async def used(moments: Mapping[int, datetime]) -> None:
+        """Note when kept files (by number) were used last."""
+
+    async def size() -> int:
+        """How many bytes the kept files take, with their metadata."""
+
+    async def least_used(limit: int) -> list[KeptFile]:
+        """The kept files that were used longest ago."""
+
+    async def files(*, limit: int, offset: int) -> list[KeptFile]:
+        """A part of the kept files, by name and file name."""
+
+    async def forget_files(ids: Sequence[int]) -> list[str]:
+        """Forget kept files by number; the sha256 of their blobs, some of which others may still name."""

@@ -15,7 +15,7 @@ _CHARACTERS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _LONGEST = 255
 # PEP 658: where a file's core metadata is served, beside the file.
 METADATA_ENDING = ".metadata"
-_SDIST_ENDINGS = (".tar.gz", ".zip")
+SDIST_ENDINGS = (".tar.gz", ".zip")
 
 
 class Kind(Enum):
@@ -46,7 +46,7 @@ def file_name(text: str, name: Name, version: Version) -> FileName:
     if text.endswith(".whl"):
         _check_wheel(text, name, version)
         return FileName(text=text, kind=Kind.WHEEL)
-    for ending in _SDIST_ENDINGS:
+    for ending in SDIST_ENDINGS:
         if text.endswith(ending):
             _check_sdist(text, text[: -len(ending)], name, version)
             return FileName(text=text, kind=Kind.SDIST)

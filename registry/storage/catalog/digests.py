@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 from sqlalchemy import ColumnElement, Connection, delete, select
 
-from registry.storage.catalog.tables import blobs, files
+from registry.storage.catalog.tables import blobs, files, upstream_files
 
 _BATCH = 1000
 _NAMING = (files.c.sha256, files.c.metadata_sha256)
+_KEPT = (upstream_files.c.sha256, upstream_files.c.metadata_sha256)  # copies of what an upstream has
 
 
 def digests_of(connection: Connection, which: ColumnElement[bool]) -> set[str]:
@@ -16,11 +17,11 @@ def digests_of(connection: Connection, which: ColumnElement[bool]) -> set[str]:
 
 
 def named_among(connection: Connection, digests: Iterable[str]) -> set[str]:
-    """Those of `digests` that some file names."""
+    """Those of `digests` that some file names, of ours or of an upstream's that is kept."""
     wanted, found = sorted(digests), set[str]()
     for start in range(0, len(wanted), _BATCH):
         batch = wanted[start : start + _BATCH]
-        for column in _NAMING:
+        for column in (*_NAMING, *_KEPT):
             found.update(connection.execute(select(column).distinct().where(column.in_(batch))).scalars())
     return found
 

@@ -22,7 +22,7 @@ from registry.storage.catalog.database import Database, Writing
 from registry.storage.catalog.digests import named_among
 from registry.storage.catalog.prepared import Prepared, insert_row
 from registry.storage.catalog.protection import rules_of
-from registry.storage.catalog.tables import blobs, files, journal, packages, projects, statuses, users
+from registry.storage.catalog.tables import blobs, files, journal, own_names, packages, projects, statuses, users
 
 _BATCH = 1000
 _STATUS = and_(statuses.c.project_id == packages.c.project_id, statuses.c.name == packages.c.name)
@@ -72,6 +72,7 @@ _SAME_PACKAGE = Prepared(
 _SAME_FILE = Prepared(select(files.c.sha256).where(files.c.package_id == bindparam("package"), files.c.filename == bindparam("filename")))
 _THE_PROJECT = Prepared(select(projects.c.id).where(projects.c.id == bindparam("project")))
 _THE_USER = Prepared(select(users.c.id).where(users.c.id == bindparam("user")))
+_OWN_NAME = Prepared(select(own_names.c.name).where(own_names.c.name == bindparam("name")))
 _SAME_BLOB = Prepared(select(blobs.c.size).where(blobs.c.sha256 == bindparam("sha256")))
 
 
@@ -304,6 +305,8 @@ def _package(writing: Writing, project_id: int, new: NewFile, actor: Actor) -> _
     row = _SAME_PACKAGE.first(writing.connection, project=project_id, name=new.name.normalized, version=new.version.key)
     if row is not None:
         return _Package(*row)
+    if _OWN_NAME.first(writing.connection, name=new.name.normalized) is None:
+        insert_row(writing.connection, own_names, {"name": new.name.normalized})
     made = insert_row(
         writing.connection,
         packages,

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -260,6 +261,56 @@ statuses = Table(
 
 # The journal rows that tell where projects and groups are: few among all, so they have an index of their own.
 PLACE_ACTIONS = "action IN ('group.create', 'group.update', 'project.create', 'project.transfer', 'project.update')"
+
+# Every name that was ever published here: it is ours, and never asked of anybody else.
+own_names = Table("own_names", metadata, Column("name", String(255), primary_key=True))
+
+# Names of ours that a project may fetch from upstream beside its own, by an administrator's leave.
+shared_names = Table(
+    "shared_names",
+    metadata,
+    Column("project_id", ForeignKey("projects.id"), primary_key=True),
+    Column("name", String(255), primary_key=True),
+)
+
+# Whether names not held here may be asked upstream, in a group or project and below; "locked": nobody below may say otherwise.
+forwarding = Table(
+    "forwarding",
+    metadata,
+    Column("kind", String(8), primary_key=True),  # "group" or "project"
+    Column("place_id", BigInteger, primary_key=True),
+    Column("enabled", Boolean),  # NULL: as above
+    Column("locked", Boolean, nullable=False),
+)
+
+# What an upstream said about a name, last time it was asked.
+upstream_pages = Table(
+    "upstream_pages",
+    metadata,
+    Column("source", String(64), primary_key=True),
+    Column("name", String(255), primary_key=True),
+    Column("found", Boolean, nullable=False),  # false: it has no such name
+    Column("etag", Text, nullable=False),
+    Column("fetched_at", Instant, nullable=False),  # or confirmed
+    Column("used_at", Instant, nullable=False),
+    Column("body", LargeBinary, nullable=False),  # the page, as `domain/upstream.py` packs it
+)
+
+# Upstreams' files that are kept.
+upstream_files = _table(
+    "upstream_files",
+    Column("id", _Id, primary_key=True),
+    Column("source", String(64), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("sha256", String(64), nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+    Column("metadata_sha256", String(64), index=True),
+    Column("metadata_size", BigInteger),
+    Column("kept_at", Instant, nullable=False),
+    Column("used_at", Instant, nullable=False, index=True),
+    UniqueConstraint("source", "name", "filename", "sha256"),
+)
 
 journal = _table(
     "journal",

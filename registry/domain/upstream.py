@@ -1,0 +1,207 @@
+"""Other indexes that names not held here are asked of: what is configured of one, what it said, and what of it is kept."""
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from attrs import evolve, frozen
+
+from registry.domain.errors import InvalidName, InvalidVersion
+from registry.domain.filenames import SDIST_ENDINGS
+from registry.domain.model import File, Page, ProjectStatus
+from registry.domain.names import Name
+from registry.domain.versions import Version
+from registry.domain.wildcards import fits
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Mode(Enum):
+    """What becomes of an upstream's answers."""
+
+    CACHE = "cache"  # given to the client as they come, and kept
+    STREAM = "stream"  # given to the client, and not kept
+    REDIRECT = "redirect"  # the client is sent there (GitLab)
+    OFF = "off"
+
+
+@frozen(kw_only=True)
+class Upstream:
+    """One index. `url` ends in a slash; `names` are patterns of what is asked there (empty: every name)."""
+
+    name: str
+    url: str
+    mode: Mode = Mode.CACHE
+    names: tuple[str, ...] = ()
+    fresh_for: timedelta = timedelta(minutes=5)
+    stale_for: timedelta = timedelta(days=7)
+
+    def serves(self, name: str) -> bool:
+        """Whether the normalised `name` may be asked here."""
+        return self.mode is not Mode.OFF and (not self.names or any(fits(pattern, name) for pattern in self.names))
+
+    def page(self, name: str) -> str:
+        """The address of a name's page."""
+        return f"{self.url}{name}/"
+
+
+@frozen(kw_only=True)
+class Said:
+    """What an upstream said about a name: its page, or None where it has no such name. `fetched_at`: when it said or confirmed that."""
+
+    source: str
+    name: Name
+    page: Page | None
+    etag: str
+    fetched_at: datetime
+
+
+@frozen(kw_only=True)
+class KeptFile:
+    """An upstream's file whose bytes are kept here; `metadata` is the digest and size of its core metadata, if that is kept too."""
+
+    source: str
+    name: str
+    filename: str
+    sha256: str
+    size: int
+    metadata: tuple[str, int] | None = None
+    id: int = 0
+    kept_at: datetime = _EPOCH
+    used_at: datetime = _EPOCH
+
+
+@frozen(kw_only=True)
+class Claim:
+    """Whose a name is. `own`: it was published here once; `shared`: the project in question may fetch it from upstream all the same."""
+
+    own: bool
+    shared: bool
+
+
+def names_in(filename: str) -> list[Name]:
+    """The names that a distribution file may be of, judging by nothing but its file name; the likeliest first."""
+    if filename.endswith(".whl"):
+        stems = [filename.split("-", 1)[0]]
+    else:
+        ending = next((ending for ending in SDIST_ENDINGS if filename.endswith(ending)), None)
+        if ending is None:
+            return []
+        stem = filename.removesuffix(ending)
+        cuts = [index for index, character in enumerate(stem) if character == "-"]
+        # The version is what follows the last hyphen, but for old spellings of both.
+        stems = [stem[:cut] for cut in reversed(cuts) if _is_version(stem[cut + 1 :])]
+    found: dict[str, Name] = {}
+    for stem in stems:
+        try:
+            name = Name(stem)
+        except InvalidName:
+            continue
+        found.setdefault(name.normalized, name)
+    return list(found.values())
+
+
+def _is_version(text: str) -> bool:
+    try:
+        Version(text)
+    except InvalidVersion:
+        return False
+    return True
+
+
+def merged(ours: Page | None, theirs: Sequence[Page]) -> Page | None:
+    """One page of several: of files with one name the first stands for all, ours before any upstream's."""
+    pages = [page for page in (ours, *theirs) if page is not None]
+    if not pages:
+        return None
+    first: dict[str, File] = {}
+    for page in pages:
+        for file in page.files if page.status.offers_files else ():
+            first.setdefault(file.filename, file)
+    return evolve(pages[0], files=tuple(first.values()))
+
+
+# --- packing a page for the catalog ---
+
+
+def pack(page: Page) -> bytes:
+    """A page of an upstream as bytes; small, and the same for the same page."""
+    value = {
+        "display": page.display,
+        "status": page.status.value,
+        "reason": page.status_reason,
+        "files": [_packed(file) for file in page.files],
+    }
+    return gzip.compress(json.dumps(value, separators=(",", ":")).encode(), compresslevel=4, mtime=0)
+
+
+def unpack(data: bytes, name: Name, source: str) -> Page:
+    """The page that `pack` made bytes of."""
+    value = json.loads(gzip.decompress(data))
+    return Page(
+        name=name,
+        display=value["display"],
+        files=tuple(_unpacked(row, source) for row in value["files"]),
+        status=ProjectStatus(value["status"]),
+        status_reason=value["reason"],
+    )
+
+
+def _packed(file: File) -> list[object]:
+    at = None if file.uploaded_at is None else (file.uploaded_at - _EPOCH) // _MICROSECOND
+    return [
+        file.filename,
+        file.version,
+        file.sha256,
+        file.size,
+        file.requires_python,
+        at,
+        file.yanked,
+        file.metadata_sha256,
+        file.url,
+        file.provenance_url,
+        dict(file.digests),
+        list(file.filled),
+    ]
+
+
+def _unpacked(row: Iterable[Any], source: str) -> File:
+    filename, version, sha256, size, requires_python, at, yanked, metadata_sha256, url, provenance_url, digests, filled = row
+    return File(
+        id=0,
+        filename=filename,
+        version=version,
+        sha256=sha256,
+        size=size,
+        requires_python=requires_python,
+        uploaded_at=None if at is None else _EPOCH + at * _MICROSECOND,
+        yanked=yanked,
+        metadata_sha256=metadata_sha256,
+        provenance=bool(provenance_url),
+        source=source,
+        url=url,
+        provenance_url=provenance_url,
+        digests=tuple(dict(digests).items()),
+        filled=tuple(filled),
+    )
+
+
+def completed(page: Page, kept: Mapping[tuple[str, str], KeptFile]) -> Page:
+    """The page with what is known of those of its files that are kept (by file name and digest) and that its index does not tell."""
+    return evolve(page, files=tuple(_completed(file, kept) for file in page.files)) if kept else page
+
+
+def _completed(file: File, kept: Mapping[tuple[str, str], KeptFile]) -> File:
+    found = kept.get((file.filename, file.sha256)) or (kept.get((file.filename, "")) if not file.sha256 else None)
+    if found is None:
+        return file
+    changes: dict[str, Any] = {}
+    if file.size is None:
+        changes["size"] = found.size
+    if not file.metadata_sha256 and found.metadata is not None:
+        changes["metadata_sha256"] = found.metadata[0]
+    return evolve(file, **changes, filled=(*file.filled, *changes)) if changes else file

@@ -1,0 +1,177 @@
+"""IUpstreamCatalog over the database."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import bindparam, delete, func, select, update
+from zope.interface import implementer
+
+from registry.domain.model import Actor
+from registry.domain.names import Name
+from registry.domain.upstream import Claim, KeptFile, Said, pack, unpack
+from registry.interfaces import IUpstreamCatalog
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.prepared import Prepared, insert_row
+from registry.storage.catalog.tables import own_names, shared_names, upstream_files, upstream_pages
+
+_OWN = Prepared(select(own_names.c.name).where(own_names.c.name == bindparam("name")))
+_BATCH = 500
+
+
+@implementer(IUpstreamCatalog)
+@frozen
+class SqlUpstream:
+    """What is ours, what upstreams said, and what of theirs is kept."""
+
+    _database: Database
+
+    async def claim(self, name: Name, project_ids: Sequence[int]) -> Claim:
+        """IUpstreamCatalog."""
+        shared = select(shared_names.c.name).where(shared_names.c.name == name.normalized, shared_names.c.project_id.in_(project_ids))
+        return await self._database.read(
+            lambda connection: Claim(
+                own=_OWN.first(connection, name=name.normalized) is not None, shared=connection.execute(shared).first() is not None
+            )
+        )
+
+    async def share(self, project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:
+        """IUpstreamCatalog."""
+        row = {"project_id": project_id, "name": name.normalized}
+
+        def work(writing: Writing) -> None:
+            same = (shared_names.c.project_id == project_id, shared_names.c.name == name.normalized)
+            there = writing.connection.execute(select(shared_names.c.name).where(*same)).first() is not None
+            if there == shared:
+                return
+            if shared:
+                insert_row(writing.connection, shared_names, row)
+            else:
+                writing.connection.execute(delete(shared_names).where(*same))
+            writing.record("upstream.share" if shared else "upstream.unshare", actor, project_id=project_id, name=name.normalized)
+
+        await self._database.write(work)
+
+    async def shared(self, project_id: int) -> tuple[str, ...]:
+        """IUpstreamCatalog."""
+        query = select(shared_names.c.name).where(shared_names.c.project_id == project_id).order_by(shared_names.c.name)
+        return tuple(await self._database.read(lambda connection: connection.execute(query).scalars().all()))
+
+    # --- pages ---
+
+    async def said(self, source: str, name: Name) -> Said | None:
+        """IUpstreamCatalog."""
+        query = select(upstream_pages).where(upstream_pages.c.source == source, upstream_pages.c.name == name.normalized)
+
+        def work(connection: Any) -> Said | None:
+            row = connection.execute(query).first()
+            if row is None:
+                return None
+            page = unpack(row.body, name, source) if row.found else None
+            return Said(source=source, name=name, page=page, etag=row.etag, fetched_at=row.fetched_at)
+
+        return await self._database.read(work)
+
+    async def keep_page(self, said: Said, *, confirmed: bool = False) -> None:
+        """IUpstreamCatalog."""
+        same = (upstream_pages.c.source == said.source, upstream_pages.c.name == said.name.normalized)
+        times = {"fetched_at": said.fetched_at, "used_at": said.fetched_at}
+        facts: dict[str, Any] = {**times, "etag": said.etag}
+        if not confirmed:
+            facts |= {"found": said.page is not None, "body": pack(said.page) if said.page is not None else b""}
+
+        def work(writing: Writing) -> None:
+            changed = writing.connection.execute(update(upstream_pages).where(*same).values(**facts)).rowcount
+            if not changed and not confirmed:
+                insert_row(writing.connection, upstream_pages, {"source": said.source, "name": said.name.normalized, **facts})
+
+        await self._database.write(work)
+
+    async def forget_pages(self, name: Name | None = None) -> int:
+        """IUpstreamCatalog."""
+        statement = delete(upstream_pages)
+        if name is not None:
+            statement = statement.where(upstream_pages.c.name == name.normalized)
+        return await self._database.write(lambda writing: int(writing.connection.execute(statement).rowcount))
+
+    async def pages(self, *, limit: int, offset: int) -> list[tuple[str, str, datetime]]:
+        """IUpstreamCatalog."""
+        query = select(upstream_pages.c.source, upstream_pages.c.name, upstream_pages.c.fetched_at)
+        query = query.order_by(upstream_pages.c.name, upstream_pages.c.source).limit(limit).offset(offset)
+        return [tuple(row) for row in await self._database.read(lambda connection: connection.execute(query).all())]
+
+    # --- files ---
+
+    async def kept(self, name: Name) -> list[KeptFile]:
+        """IUpstreamCatalog."""
+        query = select(upstream_files).where(upstream_files.c.name == name.normalized).order_by(upstream_files.c.id)
+        return [_kept(row) for row in await self._database.read(lambda connection: connection.execute(query).all())]
+
+    async def keep_file(self, file: KeptFile) -> None:
+        """IUpstreamCatalog."""
+        columns = upstream_files.c
+        metadata_sha256, metadata_size = file.metadata or (None, None)
+        key = {"source": file.source, "name": file.name, "filename": file.filename, "sha256": file.sha256}
+
+        def work(writing: Writing) -> None:
+            facts: dict[str, Any] = {"size": file.size, "used_at": writing.at}
+            if metadata_sha256 is not None:
+                facts |= {"metadata_sha256": metadata_sha256, "metadata_size": metadata_size}
+            same = [columns[column] == value for column, value in key.items()]
+            if not writing.connection.execute(update(upstream_files).where(*same).values(**facts)).rowcount:
+                insert_row(writing.connection, upstream_files, {**key, **facts, "kept_at": writing.at})
+
+        await self._database.write(work)
+
+    async def used(self, moments: Mapping[int, datetime]) -> None:
+        """IUpstreamCatalog."""
+        statement = update(upstream_files).where(upstream_files.c.id == bindparam("file")).values(used_at=bindparam("at"))
+        rows = [{"file": number, "at": at} for number, at in moments.items()]
+        if rows:
+            await self._database.write(lambda writing: writing.connection.execute(statement, rows) and None)
+
+    async def size(self) -> int:
+        """IUpstreamCatalog."""
+        columns = upstream_files.c
+        query = select(func.coalesce(func.sum(columns.size + func.coalesce(columns.metadata_size, 0)), 0))
+        return await self._database.read(lambda connection: int(connection.execute(query).scalar_one()))
+
+    async def least_used(self, limit: int) -> list[KeptFile]:
+        """IUpstreamCatalog."""
+        query = select(upstream_files).order_by(upstream_files.c.used_at, upstream_files.c.id).limit(limit)
+        return [_kept(row) for row in await self._database.read(lambda connection: connection.execute(query).all())]
+
+    async def files(self, *, limit: int, offset: int) -> list[KeptFile]:
+        """IUpstreamCatalog."""
+        columns = upstream_files.c
+        query = select(upstream_files).order_by(columns.name, columns.filename, columns.id).limit(limit).offset(offset)
+        return [_kept(row) for row in await self._database.read(lambda connection: connection.execute(query).all())]
+
+    async def forget_files(self, ids: Sequence[int]) -> list[str]:
+        """IUpstreamCatalog."""
+
+        def work(writing: Writing) -> list[str]:
+            digests: set[str] = set()
+            for start in range(0, len(ids), _BATCH):
+                which = upstream_files.c.id.in_(ids[start : start + _BATCH])
+                rows = writing.connection.execute(select(upstream_files.c.sha256, upstream_files.c.metadata_sha256).where(which)).all()
+                digests.update(digest for row in rows for digest in row if digest)
+                writing.connection.execute(delete(upstream_files).where(which))
+            return sorted(digests)
+
+        return await self._database.write(work)
+
+
+def _kept(row: Any) -> KeptFile:
+    return KeptFile(
+        id=row.id,
+        source=row.source,
+        name=row.name,
+        filename=row.filename,
+        sha256=row.sha256,
+        size=row.size,
+        metadata=(row.metadata_sha256, row.metadata_size) if row.metadata_sha256 else None,
+        kept_at=row.kept_at,
+        used_at=row.used_at,
+    )
