@@ -89,11 +89,18 @@ def demand_same_project(metadata: CoreMetadata, name: Name, version: Version) ->
         raise refusal("has metadata without Metadata-Version, Name or Version: build it with `python -m build`")
     try:
         if Name(found_name) != name:
-            raise refusal(f"says in its metadata that its name is {shown(found_name)}, not {name.display!r}: upload it under its own name")
+            raise refusal(
+                f"says in its metadata that its name is {shown(found_name, 64)}, not {shown(name.display, 64)}: upload it under its own name"
+            )
         if Version(found_version) != version:
-            raise refusal(f"says in its metadata that its version is {shown(found_version)}, not {version.display!r}: build it again")
+            raise refusal(
+                f"says in its metadata that its version is {shown(found_version, 64)}, not {shown(version.display, 64)}: build it again"
+            )
     except (InvalidName, InvalidVersion) as error:
-        raise refusal(f"has metadata that cannot be right: {error}") from None
+        what = "Name" if isinstance(error, InvalidName) else "Version"
+        raise refusal(
+            f"has metadata that cannot be right: {what} is invalid: {shown(error.text, 64)}; correct it and build again"
+        ) from None
 
 
 def demand_same_requires_python(metadata: CoreMetadata, declared: Mapping[str, str]) -> None:
