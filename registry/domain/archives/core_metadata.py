@@ -90,7 +90,7 @@ def demand_same_project(metadata: CoreMetadata, name: Name, version: Version) ->
     try:
         if Name(found_name) != name:
             raise refusal(
-                f"says in its metadata that its name is {shown(found_name, 64)}, not {shown(name.display, 64)}: upload it under its own name"
+                f"says in its metadata that its name is {shown(found_name, 64)}, not {shown(name.display, 64)}: upload it as that"
             )
         if Version(found_version) != version:
             raise refusal(
