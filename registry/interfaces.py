@@ -87,6 +87,12 @@ class IStagedBlob(Interface):
     def write(data: bytes) -> None:
         """Take the next bytes, at once. Calls `on_full` when too much waits for the disk and `on_space` when it has drained."""
 
+    def follow(on_progress: Callable[[int], None]) -> None:
+        """Write what comes as soon as the disk is free, and tell `on_progress` how many bytes can be `read`. Only before the first `write`."""
+
+    def read(offset: int, length: int) -> "Deferred[bytes]":
+        """Awaitable with `length` bytes from `offset`, of those that `follow` told of; also after `finish` and `keep`, until `discard`."""
+
     async def finish(algorithms: Sequence[str] = ()) -> Digests:
         """Wait until all is written; the `Digests`, with at least `algorithms` among them. Raises `StorageFull`, or OSError."""
 

@@ -49,6 +49,15 @@ class MemoryStagedBlob:
     _sha256: str = ""  # once finished
     _pinned: list[str] = Factory(list)
     _discarded: bool = False
+    _on_progress: Callable[[int], None] | None = None
+
+    def follow(self, on_progress: Callable[[int], None]) -> None:
+        """IStagedBlob."""
+        self._on_progress = on_progress
+
+    def read(self, offset: int, length: int) -> "Deferred[bytes]":
+        """IStagedBlob."""
+        return succeed(bytes(self._data[offset : offset + length]))
 
     def expect(self, algorithms: Sequence[str]) -> None:
         """IStagedBlob."""
@@ -58,6 +67,8 @@ class MemoryStagedBlob:
         """IStagedBlob."""
         if not self._discarded:
             self._data += data
+            if self._on_progress is not None:
+                self._on_progress(len(self._data))
 
     async def finish(self, algorithms: Sequence[str] = ()) -> Digests:
         """IStagedBlob."""

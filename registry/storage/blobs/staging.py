@@ -81,6 +81,17 @@ class StagedBlob:
     _left: set[Path] = Factory(set)  # files that may lie in the staging folder
     _pinned: list[str] = Factory(list)
     _digests: Digests | None = None
+    _on_progress: Callable[[int], None] | None = None  # somebody reads while it is written
+    _written_bytes: int = 0  # that can be read
+    _batch_bytes: int = 0  # of the batch that a thread has
+
+    def follow(self, on_progress: Callable[[int], None]) -> None:
+        """IStagedBlob."""
+        self._on_progress = on_progress
+
+    def read(self, offset: int, length: int) -> "Deferred[bytes]":
+        """IStagedBlob."""
+        return self._visit(os.pread, self._descriptor, length, offset)
 
     def expect(self, algorithms: Sequence[str]) -> None:
         """IStagedBlob."""
@@ -94,7 +105,7 @@ class StagedBlob:
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         self._size += len(data)
-        if self._waiting_bytes >= _BATCH and not self._busy:
+        if (self._waiting_bytes >= _BATCH or self._on_progress is not None) and not self._busy:
             self._pump()
         elif self._waiting_bytes > _HIGH and not self._full:
             self._full = True
@@ -181,6 +192,7 @@ class StagedBlob:
         batch, self._waiting = self._waiting, []
         size, self._waiting_bytes = self._waiting_bytes, 0
         self._busy = True
+        self._batch_bytes = size
         self._unflushed += size
         running: Deferred[None] = self._threads.run(self._do_write, batch)
         running.addErrback(self._failed)
@@ -193,12 +205,16 @@ class StagedBlob:
 
     def _written(self, _: None) -> None:
         self._busy = False
+        if self._on_progress is not None and self._failure is None and not self._discarded:
+            self._written_bytes += self._batch_bytes
+            self._on_progress(self._written_bytes)
         if self._full and self._waiting_bytes < _LOW:
             self._full = False
             self._on_space()
         if self._unflushed >= _FLUSH_EVERY and self._flushing is None and not self._discarded and self._failure is None:
             self._start_flush()
-        if self._waiting_bytes >= _BATCH or (self._waiting and self._idle is not None):
+        eager = self._idle is not None or self._on_progress is not None
+        if self._waiting_bytes >= _BATCH or (self._waiting and eager):
             self._pump()
         elif self._idle is not None and not self._waiting:
             idle, self._idle = self._idle, None
