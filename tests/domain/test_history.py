@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 from hypothesis import given
+from hypothesis import strategies as st
 
 from registry.domain.filenames import METADATA_ENDING
 from registry.domain.history import deleted_at, facts_for_replay, is_listed_at, names_in, page_at
@@ -121,6 +122,28 @@ def test_a_quarantine_hides_its_own_projects_files_only() -> None:
     assert (page.status, page.status_reason) == (ProjectStatus.QUARANTINED, "malware")
     assert is_listed_at(both, NOON + timedelta(seconds=3))
     assert not is_listed_at(both, NOON + timedelta(seconds=4))
+
+
+_versions = st.sampled_from(["1.0", "2.0"])
+_rows = st.one_of(
+    st.builds(lambda version, file: ("file.publish", version, f"demo-{version}.{file}"), _versions, st.sampled_from(["zip", "tar.gz"])),
+    st.builds(lambda version, file: ("file.delete", version, f"demo-{version}.{file}"), _versions, st.sampled_from(["zip", "tar.gz"])),
+    st.builds(lambda version: ("package.delete", version, ""), _versions),
+    st.builds(lambda status: ("package.status", status, ""), st.sampled_from([status.value for status in ProjectStatus])),
+)
+
+
+@given(st.lists(st.tuples(_rows, st.integers(1, 2)), max_size=12), st.integers(0, 13))
+def test_an_index_lists_what_has_a_page(rows: list[tuple[tuple[str, str, str], int]], at: int) -> None:
+    """A name is listed exactly when its page of the same instant offers files, however they came and went."""
+    facts: dict[str, Any] = {"sha256": SHA, "size": 1}
+    changes = [
+        change(serial, action, project=project, version=which, status=which, filename=filename, **facts)
+        for serial, ((action, which, filename), project) in enumerate(rows, 1)
+    ]
+    moment = NOON + timedelta(seconds=at)
+    page = page_at(changes, DEMO, moment)
+    assert is_listed_at(changes, moment) == (page is not None and page.status.offers_files)
 
 
 def test_a_deletion_is_dated() -> None:
