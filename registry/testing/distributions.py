@@ -31,6 +31,20 @@ class Built:
         """The least a client sends with it, but for `content`."""
         return {":action": "file_upload", "protocol_version": "1", "name": self.name, "version": self.version}
 
+    @property
+    def metadata(self) -> bytes:
+        """METADATA of a wheel; empty for what is none."""
+        if not self.filename.endswith(".whl"):
+            return b""
+        with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
+            return archive.read(next(path for path in archive.namelist() if path.endswith(".dist-info/METADATA")))
+
+    @property
+    def blobs(self) -> list[str]:
+        """The digests of what a registry keeps of it, sorted: itself and, beside a wheel, its METADATA."""
+        beside = [hashlib.sha256(self.metadata).hexdigest()] if self.metadata else []
+        return sorted([self.sha256, *beside])
+
 
 def wheel(name: str = "demo", version: str = "1.0", *, requires_python: str = "", payload: bytes = b"", tag: str = "py3-none-any") -> Built:
     """A small honest wheel; `payload` makes its bytes differ."""
@@ -51,11 +65,11 @@ def wheel_of(members: Mapping[str, bytes], info: str) -> bytes:
     record = csv.writer(rows, lineterminator="\n")
     with zipfile.ZipFile(written, "w") as archive:
         for path, data in members.items():
-            archive.writestr(path, data)
+            archive.writestr(zipfile.ZipInfo(path), data)  # of no time, so that the same call makes the same bytes
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             record.writerow([path, f"sha256={digest}", ""])
         record.writerow([f"{info}/RECORD", "", ""])
-        archive.writestr(f"{info}/RECORD", rows.getvalue())
+        archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), rows.getvalue())
     return written.getvalue()
 
 
