@@ -1,0 +1,279 @@
+"""The one decision: whether a file of an upstream may come in, and why not.
+
+Pages, files, core metadata, the project JSON, indexes and REST all ask here, with the same licences, so that a file is hidden
+everywhere or nowhere.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+from attrs import evolve, field, frozen
+from packaging.version import Version as Pep440
+
+from registry.domain.curation.affected import parsed_version
+from registry.domain.curation.choices import Choice
+from registry.domain.curation.licences import accepted
+from registry.domain.curation.policy import Policy, is_reserved
+from registry.domain.curation.waivers import Waiver
+from registry.domain.errors import shown
+from registry.domain.filenames import Kind
+from registry.domain.model import File, Page, ProjectStatus
+from registry.domain.names import Name
+from registry.domain.wildcards import fits
+
+_KINDS = {".whl": Kind.WHEEL, ".tar.gz": Kind.SDIST, ".zip": Kind.SDIST}
+_KIND_WORDS = {Kind.WHEEL: "wheels", Kind.SDIST: "source distributions"}
+_ASK = "ask whoever runs this registry"
+_LAST = datetime.max.replace(tzinfo=UTC)
+_LONGEST_SHOWN = 80
+_MINUTE = timedelta(minutes=1)
+
+
+class Rule(Enum):
+    """What can refuse a file, in the order in which it is asked. The values are for ever: people grep for them."""
+
+    RESERVED = "reserved"
+    QUARANTINE = "quarantine"
+    VERSION = "version"
+    DENY = "deny-list"
+    ALLOW = "allow-list"
+    KIND = "kind"
+    YANKED = "yanked"
+    # From here on an exception goes before the rule.
+    ADVISORY = "advisory"
+    LICENCE = "licence"
+    DATE_LINE = "date-line"
+    COOLDOWN = "cooldown"
+
+
+ALLOW, EXCEPTION = "allow", "exception"
+
+
+@frozen
+class Verdict:
+    """The decision about one file.
+
+    `rule` is what refused it (a value of `Rule`), or `allow`, or `exception` where it comes in only by one. `reason` is a sentence in
+    ASCII for whoever asked, empty where there is nothing to say. `until`: when the verdict ends by itself, if it does.
+    """
+
+    allowed: bool
+    rule: str
+    reason: str = ""
+    until: datetime | None = None
+
+
+_ALLOWED = Verdict(True, ALLOW)
+
+
+def judge(  # noqa: PLR0917 - the facts of one question
+    policy: Policy, name: Name, status: ProjectStatus, file: File, now: datetime, licence: str | None = None
+) -> Verdict:
+    """Whether `file` of an upstream may come in at the moment `now`, which must have a time zone.
+
+    `status` is what the upstream says of the name; `licence` what is known of the file's (`licences.licence_of`), None: nothing. No other
+    clock is asked: whoever calls sees to it that `now` does not go back, as an exception that has ended would hold again.
+    """
+    return _Bench.of(policy, name, status, now).verdict(file, licence)
+
+
+def explain(policy: Policy, page: Page, now: datetime, licences: Mapping[str, str] | None = None) -> tuple[tuple[File, Verdict], ...]:
+    """Every file of an upstream's page, in its order, with its verdict. `licences`: what is known of them, by file name."""
+    bench, known = _Bench.of(policy, page.name, page.status, now), licences or {}
+    return tuple((file, bench.verdict(file, known.get(file.filename))) for file in page.files)
+
+
+def permitted(policy: Policy, page: Page, now: datetime, licences: Mapping[str, str] | None = None) -> Page:
+    """The page without the files that are refused; the very same page where none is."""
+    judged = explain(policy, page, now, licences)
+    kept = tuple(file for file, verdict in judged if verdict.allowed)
+    return page if len(kept) == len(page.files) else evolve(page, files=kept)
+
+
+def next_change(policy: Policy, page: Page, now: datetime, licences: Mapping[str, str] | None = None) -> datetime | None:
+    """When the verdicts about a page may first differ though nothing else changes: how long what was made of them may be kept."""
+    return min((verdict.until for _, verdict in explain(policy, page, now, licences) if verdict.until is not None), default=None)
+
+
+@frozen
+class _OfVersion:
+    """What is the same for all files of a version: the refusal that nothing lifts, the advisory, and the exception that is in force."""
+
+    refused: Verdict | None = None
+    advisory: Verdict | None = None
+    waiver: Waiver | None = None
+
+
+@frozen(kw_only=True)
+class _Bench:
+    """What the policy says of one name at one moment; names have many files of few versions."""
+
+    policy: Policy
+    name: Name
+    now: datetime
+    whole: Verdict | None  # what is said of all files alike
+    denied: tuple[Choice, ...]
+    allowed: tuple[Choice, ...]
+    waivers: tuple[Waiver, ...]
+    min_age: timedelta
+    kinds: Mapping[str, bool]  # by ending, whether it may come in
+    restricted: bool  # whether any rule asks for the version
+    _versions: dict[str, _OfVersion] = field(factory=dict)  # mutable: verdicts as they are made
+    _licences: dict[str, bool] = field(factory=dict)  # mutable: likewise
+
+    @classmethod
+    def of(cls, policy: Policy, name: Name, status: ProjectStatus, now: datetime) -> "_Bench":
+        """Look up once what the policy has about the name."""
+        text = name.normalized
+        denied = policy.deny.about(text)
+        about = tuple(one for one in policy.exceptions if fits(one.choice.pattern, text) and now <= one.until)
+        return cls(
+            policy=policy,
+            name=name,
+            now=now,
+            whole=_whole(policy, name, status),
+            denied=denied,
+            allowed=policy.allow.about(text),
+            waivers=about,
+            min_age=next((age for pattern, age in policy.min_age_for if fits(pattern, text)), policy.min_age),
+            kinds={ending: kind in policy.kinds for ending, kind in _KINDS.items()},
+            restricted=bool(denied or about or policy.allow or policy.advisories.about(text)),
+        )
+
+    def verdict(self, file: File, licence: str | None) -> Verdict:
+        """What follows for one of the name's files."""
+        if self.whole is not None:
+            return self.whole
+        of_version = self._of_version(file.version) if self.restricted else _UNRESTRICTED
+        fixed = of_version.refused or self._kind(file) or self._yanked(file)
+        if fixed is not None:
+            return fixed
+        refused = of_version.advisory or self._licence(file, licence) or self._age(file)
+        if refused is None:
+            return _ALLOWED
+        if of_version.waiver is None:
+            return refused
+        waiver = of_version.waiver
+        reason = f"Allowed by exception until {_minute(waiver.until)}: {_plain(waiver.reason)} (lifted: {refused.rule})"
+        return Verdict(True, EXCEPTION, reason, waiver.until)
+
+    def _of_version(self, text: str) -> _OfVersion:
+        found = self._versions.get(text)
+        if found is None:
+            found = self._versions[text] = self._judged(text)
+        return found
+
+    def _judged(self, text: str) -> _OfVersion:
+        version = parsed_version(text)
+        if version is None:
+            return _OfVersion(
+                _refused(Rule.VERSION, f"{self._called(text)} has no PEP 440 version, so the rules cannot be held against it")
+            )
+        for choice in self.denied:
+            if choice.holds(version):
+                return _OfVersion(
+                    _refused(Rule.DENY, f"{self._called(text)} is denied here ({_plain(choice.text)}); use another, or {_ASK}")
+                )
+        if self.policy.allow and not any(choice.holds(version) for choice in self.allowed):
+            return _OfVersion(_refused(Rule.ALLOW, f"{self._called(text)} is not among what this registry allows; {_ASK} to add it"))
+        waivers = [waiver for waiver in self.waivers if waiver.choice.holds(version)]
+        return _OfVersion(None, self._advisory(text, version), max(waivers, key=lambda waiver: waiver.until, default=None))
+
+    def _advisory(self, text: str, version: Pep440) -> Verdict | None:
+        about = self.policy.advisories.about(self.name.normalized)
+        hit = about.worst(version, self.policy.osv_severity) if about else None
+        if hit is None:
+            return None
+        found = hit.advisory
+        what = (
+            "malicious" if found.id.startswith("MAL-") else f"severity {found.severity.word if found.severity is not None else 'unknown'}"
+        )
+        then = f"use {_plain(hit.fixed_in)} or later" if hit.fixed_in else "use another version"
+        return _refused(Rule.ADVISORY, f"{self._called(text)} is affected by {found.id} ({what}); {then}, or {_ASK} for an exception")
+
+    def _kind(self, file: File) -> Verdict | None:
+        for ending, taken in self.kinds.items():
+            if file.filename.endswith(ending):
+                if taken:
+                    return None
+                words = _KIND_WORDS[_KINDS[ending]]
+                return _refused(
+                    Rule.KIND, f"{_plain(file.filename)}: this registry takes no {words} from upstream; use another file, or {_ASK}"
+                )
+        return _refused(Rule.KIND, f"{_plain(file.filename)} is neither a wheel nor a source distribution; use one of these")
+
+    def _yanked(self, file: File) -> Verdict | None:
+        if file.yanked is None or not self.policy.hide_yanked:
+            return None
+        why = f" ({_plain(file.yanked)})" if file.yanked else ""
+        return _refused(Rule.YANKED, f"{self._called(file.version)} was yanked upstream{why}; use another version")
+
+    def _licence(self, file: File, licence: str | None) -> Verdict | None:
+        policy = self.policy
+        if licence is None or not licence.strip():
+            if policy.unknown_licence:
+                return None
+            return _refused(Rule.LICENCE, f"the licence of {_plain(file.filename)} is not known here; {_ASK} for an exception")
+        if not (policy.licences_allow or policy.licences_deny):
+            return None
+        good = self._licences.get(licence)
+        if good is None:
+            good = self._licences[licence] = accepted(licence, policy.licences_allow, policy.licences_deny)
+        if good:
+            return None
+        words = _plain(" / ".join(licence.split("\n")))
+        return _refused(Rule.LICENCE, f"{self._called(file.version)} is under {words}, which this registry does not take; {_ASK}")
+
+    def _age(self, file: File) -> Verdict | None:
+        line, age, at = self.policy.not_after, self.min_age, file.uploaded_at
+        if line is None and not age:
+            return None
+        if at is None:
+            what = f"upstream does not tell when {_plain(file.filename)} was uploaded"
+            return _refused(Rule.COOLDOWN if age else Rule.DATE_LINE, f"{what}, so its age cannot be known; {_ASK} for an exception")
+        if line is not None and at > line:
+            what = f"{self._called(file.version)} was uploaded {_minute(at)}, after {_minute(line)}, the last moment taken here"
+            return _refused(Rule.DATE_LINE, f"{what}; use an older version, or {_ASK} for an exception")
+        if age and self.now - at < age:
+            try:
+                until = at + age
+            except OverflowError:
+                until = _LAST
+            what = f"{self._called(file.version)} was uploaded {_minute(at)} and is too young"
+            tail = f"{what}; use an older version, or {_ASK} for an exception"
+            return Verdict(False, Rule.COOLDOWN.value, f"Blocked by cooldown until {_minute(until)}: {tail}", until)
+        return None
+
+    def _called(self, version: str) -> str:
+        return f"{self.name.normalized} {_plain(version)}"
+
+
+_UNRESTRICTED = _OfVersion()
+
+
+def _whole(policy: Policy, name: Name, status: ProjectStatus) -> Verdict | None:
+    if is_reserved(policy, name):
+        return _refused(Rule.RESERVED, f"{name.normalized} is reserved for this registry and never comes from upstream; publish it here")
+    if not status.offers_files:
+        return _refused(Rule.QUARANTINE, f"upstream has quarantined {name.normalized} and offers none of its files; use another")
+    return None
+
+
+def _refused(rule: Rule, sentence: str) -> Verdict:
+    return Verdict(False, rule.value, f"Blocked by {rule.value}: {sentence}")
+
+
+def _plain(text: str) -> str:
+    # What upstream wrote goes into status lines and terminals.
+    return text if len(text) <= _LONGEST_SHOWN and text.isascii() and text.isprintable() else shown(text, _LONGEST_SHOWN)
+
+
+def _minute(moment: datetime) -> str:
+    """The minute in UTC; of what is not a full one the next, so that whoever comes back then does not come too early."""
+    try:
+        rounded = moment if not (moment.second or moment.microsecond) else moment.replace(second=0, microsecond=0) + _MINUTE
+        text = rounded.astimezone(UTC).isoformat(timespec="minutes")
+    except OverflowError:
+        return "the end of time"
+    return f"{text[:16]}Z"
