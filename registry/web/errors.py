@@ -53,6 +53,9 @@ _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
     errors.TokenRevoked: (401, _OAUTH, "invalid_token"),
     errors.InsufficientScope: (403, _OAUTH, "insufficient_scope"),
     errors.Forbidden: (403, _MESSAGE, ""),
+    errors.UpstreamRefused: (502, _MESSAGE, "Bad Gateway - "),
+    errors.UpstreamBroken: (502, _MESSAGE, "Bad Gateway - "),
+    errors.UpstreamUnavailable: (503, _MESSAGE, "Service Unavailable - "),
     errors.StorageFull: (507, _MESSAGE, "Insufficient Storage - "),
     errors.Broken: (500, _MESSAGE, ""),
     errors.Unavailable: (503, _MESSAGE, "Service Unavailable - "),
@@ -77,7 +80,8 @@ def answer_error(request: IRequest, error: errors.RegistryError) -> bytes:
     if status == HTTPStatus.UNAUTHORIZED:
         request.setHeader(b"www-authenticate", b'Basic realm="GitLab Packages Registry"')
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        request.setHeader(b"retry-after", b"1")
+        wait = error.retry_after if isinstance(error, errors.UpstreamUnavailable) else 1
+        request.setHeader(b"retry-after", str(wait).encode())
     if envelope == _OAUTH:
         return _oauth(request, status, words, text, error)
     if isinstance(error, errors.TooManyFailures):
