@@ -53,6 +53,7 @@ ABOUT: Mapping[str, set[Permission]] = {
         Permission.CREATE_PACKAGE,
         Permission.LIST_PACKAGES,
         Permission.DESTROY_PACKAGE,
+        Permission.CURATE_PACKAGE,
         Permission.READ_PROTECTION,
         Permission.ADMIN_PROTECTION,
         Permission.READ_PROJECT,
@@ -112,10 +113,11 @@ def test_every_permission_is_about_something(tmp_path: Path) -> None:
 
 
 def test_only_package_routes_read_deploy_tokens(tmp_path: Path) -> None:
-    """The routes of the package protocol come through its door, and all others of the API through the other (hardening row 26)."""
+    """The routes of the package protocol come through its door, all others, statuses among them, through the API's (hardening row 26)."""
     for route in assembled(tmp_path):
         if route.permission is not Permission.OPEN:
-            assert (route.door is Door.PYPI) == ("/packages/pypi" in route.rule), route.endpoint
+            protocol = "/packages/pypi" in route.rule and "/packages/pypi/status/" not in route.rule
+            assert (route.door is Door.PYPI) == protocol, route.endpoint
         assert route.takes_upload == (route.permission is Permission.CREATE_PACKAGE)
 
 

@@ -78,7 +78,7 @@ def test_an_upload_is_published_in_place(registry: MemoryRegistry, path: str) ->
     answer = registry.ask("POST", path, {"Content-Type": FORM_TYPE}, whole(DEMO), token=registry.root_token)
     assert (answer.code, answer.json) == (201, {"message": "201 Created"})
     assert published(registry) == [DEMO.filename]
-    assert (registry.staged_files(), registry.kept_files()) == ([], [DEMO.sha256])
+    assert (registry.staged_files(), registry.kept_files()) == ([], DEMO.blobs)
 
 
 def test_a_page_read_before_is_new_after_an_upload(registry: MemoryRegistry) -> None:
@@ -109,7 +109,7 @@ def test_fields_may_follow_the_file(registry: MemoryRegistry) -> None:
     answer = post(registry, form({}, ("content", other.filename, other.content), last=fields))
     assert answer.code == 400
     assert "blake2b digest does not match" in answer.json["message"]
-    assert registry.kept_files() == [DEMO.sha256]
+    assert registry.kept_files() == DEMO.blobs
 
 
 def test_all_three_right_digests_are_accepted(registry: MemoryRegistry) -> None:
@@ -135,7 +135,7 @@ def test_a_chunked_upload_is_accepted(registry: MemoryRegistry, size: int) -> No
     wire = registry.connect()
     wire.send(head(registry, {"Transfer-Encoding": "chunked"}) + chunked(whole(DEMO), size))
     assert [answer.code for answer in wire.answers("POST")] == [201]
-    assert registry.kept_files() == [DEMO.sha256]
+    assert registry.kept_files() == DEMO.blobs
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -149,7 +149,7 @@ def test_how_the_bytes_arrive_does_not_matter(tmp_path_factory: pytest.TempPathF
         data = data[size:]
     wire.send(data)
     assert [answer.code for answer in wire.answers("POST")] == [201]
-    assert registry.kept_files() == [DEMO.sha256]
+    assert registry.kept_files() == DEMO.blobs
     registry.close()
 
 
@@ -399,7 +399,7 @@ def test_a_duplicate_is_refused_in_every_clients_words(registry: MemoryRegistry)
         answer = registry.upload(1, built)
         assert (answer.code, answer.json) == (400, {"message": f"400 Bad request - {sentence}"})
         assert answer.reason == f"Bad request - {sentence}"
-    assert (registry.staged_files(), registry.kept_files()) == ([], [DEMO.sha256])
+    assert (registry.staged_files(), registry.kept_files()) == ([], DEMO.blobs)
 
 
 def test_identical_bytes_may_be_welcome_again(tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ def test_identical_bytes_may_be_welcome_again(tmp_path: Path) -> None:
     registry = registry_in_memory(tmp_path / "data", accept_identical=True)
     assert [registry.upload(1, built).code for built in (DEMO, DEMO, wheel(payload=b"other"), DEMO)] == [201, 201, 400, 201]
     assert published(registry) == [DEMO.filename]
-    assert (registry.staged_files(), registry.kept_files()) == ([], [DEMO.sha256])
+    assert (registry.staged_files(), registry.kept_files()) == ([], DEMO.blobs)
 
 
 def test_no_message_carries_a_line_break(registry: MemoryRegistry) -> None:
@@ -493,7 +493,7 @@ def test_a_body_sent_without_waiting_is_not_asked_for(registry: MemoryRegistry) 
     body, wire = whole(DEMO), registry.connect()
     wire.send(head(registry, {"Expect": "100-continue", "Content-Length": str(len(body))}) + body)
     assert [answer.code for answer in wire.answers("POST")][-1] == 201
-    assert registry.kept_files() == [DEMO.sha256]
+    assert registry.kept_files() == DEMO.blobs
 
 
 @pytest.mark.parametrize(
