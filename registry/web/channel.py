@@ -11,6 +11,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
+from registry.web.outgoing import unsent
+
 if TYPE_CHECKING:
     from registry.web.site import RegistrySite
 
@@ -21,8 +23,8 @@ _log = Logger()
 class Deadlines:
     """How long a connection may take, in seconds, and how little it may move.
 
-    `head`: from connecting, or from the last answer, to the end of the next request's headers. `stall`: the window in which a body that
-    is being received, or an answer that is being sent, must move at least `least` bytes.
+    `head`: from connecting, or from the last answer, to the end of the next request's headers; not before the peer has taken all of that
+    answer. `stall`: the window in which a body that is being received, or an answer that is being sent, must move at least `least` bytes.
     """
 
     head: float = 30.0
@@ -39,6 +41,7 @@ class RegistryChannel(HTTPChannel):
 
     _waiting_since: float | None = 0.0  # for a request's head; None while there is one in hand
     _moved: int = 0  # bytes of body received or file sent, counted by whoever moves them
+    paused: bool  # LineReceiver's: what has come is not parsed
     _window: tuple[float, int] | None = None  # when the current stall window began, and `_moved` then
     _held: bool = False  # we, not the peer, stopped the body
     _address: str | None = None  # of the peer, once a line of the access log needed it
@@ -69,6 +72,12 @@ class RegistryChannel(HTTPChannel):
     def requestDone(self, request: object) -> None:
         """HTTPChannel."""
         self._waiting_since = self.clock()
+        self._window = None
+        self.asked = b""
+        if self._waitingForTransport:
+            # Twisted would go on, and a packet full of requests for a large page fill the memory of a peer that reads nothing.
+            self.paused = True
+            self._networkProducer.pauseProducing()
         super().requestDone(request)
 
     def lineLengthExceeded(self, line: bytes) -> None:
@@ -89,7 +98,7 @@ class RegistryChannel(HTTPChannel):
             if ready is not None:
                 began = self.clock()
                 self._send(ready.wire.data)
-                self._waiting_since = began
+                self._waiting_since, self._window = began, None
                 if self._address is None:
                     self._address = str(getattr(self.getPeer(), "host", "") or "")
                 site.log_ready(ready.logged, self._address)
@@ -110,7 +119,8 @@ class RegistryChannel(HTTPChannel):
     def _send(self, answer: bytes) -> None:
         transport: Any = self.transport
         sent = 0
-        if isinstance(transport, TcpConnection) and not transport.dataBuffer and not transport._tempDataBuffer:  # noqa: SLF001 - nothing waits
+        plain = isinstance(transport, TcpConnection) and not transport.TLS
+        if plain and not transport.dataBuffer and not transport._tempDataBuffer:  # noqa: SLF001 - nothing waits
             # At once, not with the reactor's next turn: two system calls fewer, and half of the time.
             with suppress(OSError):
                 sent = transport.socket.send(answer)
@@ -136,6 +146,9 @@ class RegistryChannel(HTTPChannel):
         super().resumeProducing()
         if self._held:
             self._networkProducer.pauseProducing()
+        if self.paused:
+            self.paused = False
+            super().dataReceived(b"")
 
     # --- deadlines ---
 
@@ -146,22 +159,38 @@ class RegistryChannel(HTTPChannel):
     def overdue(self, now: float, deadlines: Deadlines) -> str:
         """What the peer takes too long for; empty while all is well."""
         if self._waiting_since is not None:
-            return "head" if now - self._waiting_since > deadlines.head else ""
+            return self._overdue_between(now, self._waiting_since, deadlines)
         # A request is in hand. Only what the peer owes us counts: bytes of a body it sends, or room for bytes we send.
         owed = (not self._handlingRequest and not self._held) or self._waitingForTransport or self._sending()
         if not owed:
             self._window = None
             return ""
-        if self._window is None:
-            self._window = (now, self._moved)
+        if self._stalled(now, deadlines):
+            return "body" if not self._handlingRequest else "reader"
+        return ""
+
+    def _overdue_between(self, now: float, since: float, deadlines: Deadlines) -> str:
+        if now - since <= deadlines.head:
             return ""
+        if unsent(self.transport):
+            return "reader" if self._stalled(now, deadlines) else ""
+        if self._window is None:
+            return "head"
+        # Until a moment ago the peer was busy with the last answer.
+        self._waiting_since, self._window = now, None
+        return ""
+
+    def _stalled(self, now: float, deadlines: Deadlines) -> bool:
+        # What has only been handed to the kernel has not moved yet.
+        moved = self._moved - unsent(self.transport)
+        if self._window is None:
+            self._window = (now, moved)
+            return False
         began, before = self._window
         if now - began < deadlines.stall:
-            return ""
-        if self._moved - before < deadlines.least:
-            return "body" if not self._handlingRequest else "reader"
-        self._window = (now, self._moved)
-        return ""
+            return False
+        self._window = (now, moved)
+        return moved - before < deadlines.least
 
     def _sending(self) -> bool:
         return bool(getattr(self.requests[0], "sending", False)) if self.requests else False

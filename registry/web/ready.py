@@ -15,13 +15,13 @@ from attrs import define, field, frozen
 from twisted.web.http import datetimeToString
 
 from registry.workflows.gate import Admission, Gate
-from registry.workflows.memory import Kept, Wire
+from registry.workflows.memory import ENTRY_BYTES, Kept, Wire
 
 _END = b"\r\n\r\n"
 _DATE = b"\r\nDate: "
 _DATE_BYTES = 29
-# How many different heads are known, some 500 bytes each; real heads have a few hundred bytes.
-_MOST, _LONGEST = 20_000, 4096
+# How many different heads are known, and how many bytes all that is known of them may take; real heads have a few hundred bytes.
+_MOST, _MOST_BYTES, _LONGEST = 20_000, 16 << 20, 4096
 _METHODS = (b"GET ", b"HEAD ")
 _CODES = (HTTPStatus.OK, HTTPStatus.NOT_MODIFIED)
 
@@ -41,13 +41,17 @@ class Logged:
 
 @frozen
 class Ready:
-    """A finished answer, who it was for, and what it was made of."""
+    """A finished answer, and who it was for."""
 
     wire: Wire
-    kept: Kept
     admission: Admission
     logged: Logged
     on_sent: Callable[[], object] | None
+
+    @property
+    def cost(self) -> int:
+        """What knowing it takes, in bytes, but for the answer, which is counted where it is kept."""
+        return ENTRY_BYTES + len(self.logged.path) + len(self.logged.agent)
 
 
 @define(kw_only=True, eq=False)
@@ -56,7 +60,9 @@ class ReadyAnswers:
 
     gate: Gate
     seconds: Callable[[], float]
-    _known: "OrderedDict[bytes, Ready]" = field(init=False, factory=OrderedDict)  # oldest first
+    _known: "OrderedDict[bytes, Ready]" = field(init=False, factory=OrderedDict)  # least recently used first
+    _bytes: int = field(init=False, default=0)  # all their costs
+    _generation: int = field(init=False, default=-1)  # of the gate's knowledge that they were all given under
 
     @staticmethod
     def askable(data: bytes) -> bool:
@@ -70,22 +76,27 @@ class ReadyAnswers:
         if ready is None:
             return None
         wire = ready.wire
-        if not wire.data or not self.gate.holds(ready.admission):
-            del self._known[digest]
+        if wire.kept is None or not self.gate.holds(ready.admission):
+            self._drop(digest)
             return None
         second = int(self.seconds())
         if wire.second != second:
             wire.data = b"".join((wire.data[: wire.date_at], datetimeToString(second), wire.data[wire.date_at + _DATE_BYTES :]))
             wire.second = second
-        ready.kept.touch()
+        wire.kept.touch()
+        self._known.move_to_end(digest)
         if ready.on_sent is not None:
             ready.on_sent()
         return ready
 
     def learn(self, data: bytes, request: Any, kept: Kept, body: bytes, on_sent: Callable[[], object] | None) -> None:
         """Remember what `request`, whose head is `data`, is being answered: status and headers as they stand, and `body`."""
-        if kept.memory is None or request.code not in _CODES:
+        if kept.memory is None or request.code not in _CODES or not self.gate.holds(request.admission):
             return
+        if self._generation != self.gate.generation:
+            # None of these holds any more, and nobody may ever ask for them again.
+            self._known.clear()
+            self._bytes, self._generation = 0, self.gate.generation
         head = _head(request)
         date_at = head.find(_DATE) + len(_DATE)
         if date_at < len(_DATE):
@@ -96,8 +107,7 @@ class ReadyAnswers:
         wire = kept.wires.get(look)
         if wire is None:
             wire = Wire(data=head + sent, date_at=date_at, second=0)
-            kept.hold(look, wire)
-            if not wire.data:
+            if not kept.hold(look, wire):
                 return
         agent = request.requestHeaders.getRawHeaders(b"user-agent")
         user = request.admission.identity.user
@@ -110,9 +120,20 @@ class ReadyAnswers:
             code=request.code,
             size=len(sent),
         )
-        self._known[hashlib.sha256(data).digest()] = Ready(wire, kept, request.admission, logged, on_sent)
-        if len(self._known) > _MOST:
-            self._known.popitem(last=False)
+        digest = hashlib.sha256(data).digest()
+        self._drop(digest)
+        ready = self._known[digest] = Ready(wire, request.admission, logged, on_sent)
+        self._bytes += ready.cost
+        while len(self._known) > _MOST or self._bytes > _MOST_BYTES:
+            self._drop(next(iter(self._known)))
+
+    def _drop(self, digest: bytes) -> None:
+        ready = self._known.pop(digest, None)
+        if ready is not None:
+            self._bytes -= ready.cost
+
+    def __len__(self) -> int:
+        return len(self._known)
 
 
 def _head(request: Any) -> bytes:

@@ -59,7 +59,7 @@ class Admission:
     identity: Identity
     place: Place | None
     standing: Standing = STRANGER
-    generation: int = -1  # of the gate's knowledge when it was given
+    generation: int = -1  # of the gate's knowledge when it was given; -1: not to be given again unasked
     # Found when first asked for: in which projects below the group this caller has a permission.
     below: dict[Permission, tuple[int, ...]] = Factory(dict)
 
@@ -88,6 +88,11 @@ class Gate:
     foreign_job: Callable[[Secret], Awaitable[Identity | None]] | None = None
     _admissions: "OrderedDict[_Key, Admission]" = Factory(OrderedDict)  # least recently used first
     _generation: int = 0  # counts what was forgotten, so that a decision begun before is not remembered after
+
+    @property
+    def generation(self) -> int:
+        """How often what was decided before has been forgotten: no admission given under another number holds."""
+        return self._generation
 
     def remembered(self, fingerprint: bytes, where: Where | None, permission: Permission) -> Admission | None:
         """The admission of this very credential to this very place, if it was given before and still holds."""
@@ -147,9 +152,11 @@ class Gate:
                 # Of permissions that projects and groups share, `demand` cannot tell which is missing. (No stand-in for a missing group: an
                 # administrator would be let into it.)
                 raise UnknownGroup if where.kind == "group" else UnknownProject from None
-        admission = Admission(identity=identity, place=place, standing=standing.not_after(identity.expires_at), generation=generation)
-        # A wrong password makes the same anonymous caller as none: remembering each would let anybody fill the memory.
+        admission = Admission(identity=identity, place=place, standing=standing.not_after(identity.expires_at))
+        # A wrong password makes the same anonymous caller as none: remembering each would let anybody fill the memory, and whoever guesses
+        # would be counted once only.
         if generation == self._generation and (credential is None or not identity.anonymous):
+            admission.generation = generation
             self._admissions[fingerprint, where, permission] = admission
             if len(self._admissions) > _REMEMBERED:
                 self._admissions.popitem(last=False)

@@ -162,9 +162,8 @@ class Library:
                 data = encode(rendered.body, encoding)
             else:
                 data = await self.threads.run(encode, rendered.body, encoding)
-            rendered.encoded[encoding] = data
-            if rendered.memory is not None:
-                rendered.memory.grow(rendered, len(data))
+            if rendered.grow(len(data)):
+                rendered.encoded[encoding] = data
             return data
 
         return await self._once((rendered, encoding), (), _INDEX, compress)
@@ -198,9 +197,8 @@ class Library:
             return held.contents
         blob = await self.blobs.open(held.file.sha256)
         # A blob read whole holds nothing but bytes, which never change: it serves any number of readers.
-        if blob.data is not None and held.contents is None and held.memory is not None:
+        if blob.data is not None and held.contents is None and held.grow(blob.size):
             held.contents = blob
-            held.memory.grow(held, blob.size)
         return blob
 
     def forget(self, changes: tuple[Change, ...]) -> None:
@@ -209,9 +207,9 @@ class Library:
             if change.project_id is not None:
                 for name in {change.name, _INDEX}:
                     self._forget(change.project_id, name)
+                self._forget(change.project_id, _FILES)
                 # A file that is published changes nothing about those that were.
                 if change.action != "file.publish":
-                    self._forget(change.project_id, _FILES)
                     self._files.drop_where(partial(_in_project, change.project_id))
 
     def _forget(self, project_id: int, name: str) -> None:

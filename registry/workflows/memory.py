@@ -14,12 +14,14 @@ ENTRY_BYTES = 600
 class Wire:
     """One finished HTTP answer, head and body, in a single object; empty once what it tells is no longer so.
 
-    The value of its `Date` header begins at `date_at`; `second` is the one it was last set for.
+    The value of its `Date` header begins at `date_at`; `second` is the one it was last set for. `kept` is what it was made of, None once
+    that is forgotten: who remembers an answer keeps nothing else in memory.
     """
 
     data: bytes
     date_at: int
     second: int
+    kept: "Kept | None" = None
 
 
 @define(eq=False, kw_only=True)
@@ -36,17 +38,26 @@ class Kept:
         if self.memory is not None:
             self.memory.touch(self)
 
-    def hold(self, look: bytes, wire: Wire) -> None:
-        """Keep a finished answer with it, for as long as it is kept itself."""
-        if self.memory is not None:
-            self.wires[look] = wire
-            self.memory.grow(self, len(wire.data) + len(look))
+    def grow(self, size: int) -> bool:
+        """Take `size` bytes more. False, and nothing has happened, where it is not kept, or could not be with so many."""
+        if self.memory is None or self.cost + size > self.memory.budget:
+            return False
+        self.memory.grow(self, size)
+        return True
+
+    def hold(self, look: bytes, wire: Wire) -> bool:
+        """Keep a finished answer with it, for as long as it is kept itself; False where there is no room for that."""
+        if not self.grow(len(wire.data) + len(look)):
+            return False
+        self.wires[look] = wire
+        wire.kept = self
+        return True
 
     def empty(self) -> None:
         """It holds no longer: whoever has one of its answers in hand sees that."""
         self.memory = None
         for wire in self.wires.values():
-            wire.data = b""
+            wire.data, wire.kept = b"", None
         self.wires.clear()
 
 
@@ -70,20 +81,24 @@ class Memory(Generic[_T]):
         return kept
 
     def keep(self, kept: _T) -> None:
-        """Take it in; something else may have to leave, and it may have to leave itself. What has its key already makes room for it."""
+        """Take it in; something else may have to leave. What has its key already makes room for it; what is too large is not kept."""
         self.drop(kept.key)
+        if ENTRY_BYTES + kept.cost > self.budget:
+            return
         self._kept[kept.key] = kept
         kept.memory = self
-        self.grow(kept, ENTRY_BYTES + kept.cost, counted=True)
+        size, kept.cost = ENTRY_BYTES + kept.cost, 0
+        self.grow(kept, size)
 
     def touch(self, kept: Kept) -> None:
         """It was used a moment ago."""
         self._kept.move_to_end(kept.key)
 
-    def grow(self, kept: Kept, size: int, *, counted: bool = False) -> None:
-        """It takes `size` bytes more (`counted`: in its own reckoning, that is not news)."""
+    def grow(self, kept: Kept, size: int) -> None:
+        """It takes `size` bytes more, which leaves it within the budget; others may have to leave."""
+        self.touch(kept)
         self.bytes += size
-        kept.cost += ENTRY_BYTES if counted else size
+        kept.cost += size
         while self.bytes > self.budget:
             self.drop(next(iter(self._kept)))
 
