@@ -5,7 +5,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from configparser import ConfigParser
 from configparser import Error as IniError
+from datetime import datetime, timedelta
 from difflib import get_close_matches
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -14,6 +16,13 @@ import attrs
 from attrs import field, frozen
 
 from registry.domain.archives.checks import Checks
+from registry.domain.curation.advisories import NO_ADVISORIES, Advisories
+from registry.domain.curation.choices import Choices, name_pattern, name_patterns
+from registry.domain.curation.policy import Policy, parse_date_line, parse_kinds, parse_licences
+from registry.domain.curation.severity import Severity
+from registry.domain.curation.waivers import Waiver, waivers
+from registry.domain.filenames import Kind
+from registry.domain.tokens import Secret
 
 _PREFIX = "REGISTRY__"
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -23,6 +32,7 @@ _SIZE = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|)", re.IGNORECASE | re.ASCII)
 _DIGITS = 9  # of a number of something
 _ADDRESS = re.compile(r"[!\"$->A-~]+")  # printable ASCII but "#", "?" and "@"
+_FURTHER = re.compile(r"upstream[:_]([a-z0-9][a-z0-9-]{0,63})", re.ASCII)
 _SWITCH = {"yes": True, "on": True, "true": True, "1": True, "no": False, "off": False, "false": False, "0": False}
 
 
@@ -116,6 +126,11 @@ def optional_file(text: str) -> Path | None:
     return Path(text) if text else None
 
 
+def optional_directory(text: str) -> Path | None:
+    """A path, absolute or relative to where the server is started; None for the empty text."""
+    return directory(text) if text else None
+
+
 def identity_patterns(text: str) -> tuple[tuple[str, str], ...]:
     """Pairs of token issuer and identity pattern, one a line: `ISSUER IDENTITY-PATTERN`; a `*` in the pattern stands for any text."""
     found = []
@@ -141,6 +156,71 @@ def checks(text: str) -> Checks:
     if odd := [word for word in switched if word[0] not in "+-"]:
         raise ValueError(f"write +{odd[0]} to switch a check on and -{odd[0]} to switch it off")
     return Checks.of(level, [word[1:] for word in switched if word[0] == "+"], [word[1:] for word in switched if word[0] == "-"])
+
+
+def index_url(text: str) -> str:
+    """The address of an index, with a slash at its end; empty for none."""
+    found = url(text)
+    return f"{found}/" if found else ""
+
+
+def word_of(*known: str) -> Callable[[str], str]:
+    """One of these words."""
+
+    def parse(text: str) -> str:
+        if text not in known:
+            raise ValueError(f"use one of {', '.join(known)}")
+        return text
+
+    return parse
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words, one a line or separated by commas."""
+    return tuple(filter(None, map(str.strip, text.replace(",", "\n").splitlines())))
+
+
+def wildcards(text: str) -> tuple[str, ...]:
+    """Normalised names, where `*` stands for any text."""
+    return tuple(re.sub(r"[-_.]+", "-", word).lower() for word in words(text))
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Networks in CIDR form."""
+    found = words(text)
+    for one in found:
+        try:
+            ip_network(one)
+        except ValueError:
+            raise ValueError(f"{one!r} is no network; use one such as 10.1.0.0/16 or fd00::/8") from None
+    return found
+
+
+def secret(text: str) -> Secret | None:
+    """A password or token; empty for none."""
+    return Secret(text) if text else None
+
+
+def ages(text: str) -> tuple[tuple[str, float], ...]:
+    """Pairs of name pattern and duration in seconds, one a line: `torch-* = 30d`."""
+    found = []
+    for line in filter(None, map(str.strip, text.splitlines())):
+        pattern, equals, age = (part.strip() for part in line.partition("="))
+        if not equals:
+            raise ValueError("write a pattern of names and a duration a line, such as torch-* = 30d")
+        found.append((name_pattern(pattern), duration(age)))
+    return tuple(found)
+
+
+def either(yes: str, no: str) -> Callable[[str], bool]:
+    """One of two words, the first for True."""
+
+    def parse(text: str) -> bool:
+        if text not in {yes, no}:
+            raise ValueError(f"use {yes} or {no}")
+        return text == yes
+
+    return parse
 
 
 def _key(default: str, parse: Callable[[str], object], doc: str) -> Any:
@@ -175,8 +255,7 @@ class Uploads:
     checks: Checks = _key(
         "strict",
         checks,
-        "What archives are held to: strict or lenient, then single checks switched, such as strict -sdist-format +linux-tags "
-        "(docs/checks.md lists them).",
+        "What archives are held to: strict or lenient, then checks switched, as in strict -record +linux-tags (see docs/checks.md).",
     )
     close_after: float = _key(
         "0", duration, "How long a version takes files after its first one, such as 14d; 0: for ever. Closing by hand works either way."
@@ -241,10 +320,79 @@ class Attestations:
 
 
 @frozen(kw_only=True)
-class Upstream:
-    """`[upstream]`: names that are not held here."""
+class UpstreamIndex:
+    """`[upstream:NAME]`: a further index that names not held here are asked of."""
 
-    enabled: bool = _key("yes", switch, "Whether names not held here may be asked of PyPI. Not built yet: such a name is 404 either way.")
+    url: str = _key("", index_url, "The index that names not held here are asked of; empty: PyPI.")
+    mode: str = _key(
+        "cache",
+        word_of("cache", "stream", "redirect", "off"),
+        "cache: fetch and keep; stream: fetch; redirect: send clients there; off: neither.",
+    )
+    priority: int = _key(
+        "0", count, "The lowest number is asked first; the first index that has a name is the only one that counts for it."
+    )
+    names: tuple[str, ...] = _key("", wildcards, "What may be asked of it: names, where * stands for any text; empty: every name.")
+    fresh_for: float = _key("5m", duration, "How long what it says about a name is believed before it is asked again.")
+    stale_for: float = _key("7d", duration, "How long what it said may be given while it cannot be asked.")
+    username: str = _key("", str, "Who we are to it; with a password and no user name, a token.")
+    password: Secret | None = _key("", secret, "The password or token; better as the variable REGISTRY__UPSTREAM__PASSWORD, or in a file.")
+    password_file: Path | None = _key("", optional_file, "A file that holds the password or token.")
+
+
+@frozen(kw_only=True)
+class Upstream(UpstreamIndex):
+    """`[upstream]`: names that are not held here. Further indexes are sections `[upstream:NAME]`, with the keys up to `password_file`."""
+
+    enabled: bool = _key(
+        "yes", switch, "Whether names not held here may be asked upstream, unless an administrator says otherwise while it runs."
+    )
+    cache_size: int = _key("20G", size, "Room for upstreams' files that are kept, in bytes; the least recently used go first.")
+    allow_private: tuple[str, ...] = _key(
+        "",
+        networks,
+        "Networks that may be connected to though they are not public, such as 10.1.0.0/16, one a line or separated by commas.",
+    )
+
+
+@frozen(kw_only=True)
+class Names:
+    """`[names]`: whose names are whose."""
+
+    reserved: tuple[str, ...] = _key(
+        "", name_patterns, "Names that are ours alone and never asked of an upstream, such as acme-*; * stands for any text."
+    )
+
+
+@frozen(kw_only=True)
+class Curation:
+    """`[curation]`: which files of upstreams may come in (docs/curation.md)."""
+
+    deny: Choices = _key("", Choices.parse, "What never comes in, one a line: a name pattern, or with versions: requests <2.31.")
+    allow: Choices = _key("", Choices.parse, "What alone may come in, one a line as in deny, which goes before it; empty: everything.")
+    kinds: frozenset[Kind] = _key("wheel, sdist", parse_kinds, "Which kinds of files may come in: wheel, sdist or both.")
+    licences_deny: tuple[str, ...] = _key("", parse_licences, "Licences that never come in, such as AGPL-*, as far as they are known.")
+    licences_allow: tuple[str, ...] = _key("", parse_licences, "Licences that alone may come in, such as MIT, BSD-*; empty: all.")
+    unknown_licence: bool = _key("allow", either("allow", "deny"), "Whether a file may come in whose licence is not known: allow or deny.")
+    min_age: float = _key("0", duration, "The cooldown: how long ago a file must have been uploaded there, such as 7d; 0: it need not.")
+    min_age_for: tuple[tuple[str, float], ...] = _key(
+        "", ages, "Another cooldown for some names, one pattern a line: torch-* = 30d; the first that fits counts."
+    )
+    not_after: datetime | None = _key(
+        "", parse_date_line, "The date line: nothing uploaded after this date (UTC) or instant (RFC 3339) comes in; empty: none."
+    )
+    yanked: bool = _key(
+        "show", either("show", "hide"), "Whether files that were yanked there are shown (marked so) or hidden: show or hide."
+    )
+    osv: Path | None = _key("", optional_directory, "Directory of advisories: OSV's export for PyPI, unpacked or as all.zip; empty: none.")
+    osv_severity: Severity = _key(
+        "high", Severity.parse, "From which severity on an advisory counts: none (all do), low, medium, high or critical."
+    )
+    exceptions: tuple[Waiver, ...] = _key(
+        "",
+        waivers,
+        "Break-glass, one a line: NAME[SPECIFIER] until DATE because REASON; goes before cooldown, licences and advisories.",
+    )
 
 
 @frozen(kw_only=True)
@@ -260,6 +408,30 @@ class Config:
     gitlab: GitLab = field(factory=GitLab)
     attestations: Attestations = field(factory=Attestations)
     upstream: Upstream = field(factory=Upstream)
+    names: Names = field(factory=Names)
+    curation: Curation = field(factory=Curation)
+
+    def policy(self, advisories: Advisories = NO_ADVISORIES) -> Policy:
+        """`[names]` and `[curation]` as the policy they mean, with the advisories that `[curation] osv` holds."""
+        chosen = self.curation
+        return Policy(
+            reserved=self.names.reserved,
+            deny=chosen.deny,
+            allow=chosen.allow,
+            kinds=chosen.kinds,
+            licences_deny=chosen.licences_deny,
+            licences_allow=chosen.licences_allow,
+            unknown_licence=chosen.unknown_licence,
+            min_age=timedelta(seconds=chosen.min_age),
+            min_age_for=tuple((pattern, timedelta(seconds=age)) for pattern, age in chosen.min_age_for),
+            not_after=chosen.not_after,
+            hide_yanked=not chosen.yanked,
+            advisories=advisories,
+            osv_severity=chosen.osv_severity,
+            exceptions=chosen.exceptions,
+        )
+
+    upstreams: tuple[tuple[str, UpstreamIndex], ...] = ()  # the further ones, by name
 
 
 def load_config(
@@ -289,6 +461,8 @@ def load_config(
 def describe() -> Iterator[tuple[str, str, str, str]]:
     """Every setting there is: section, key, default as written, sentence."""
     for section in attrs.fields(Config):
+        if section.name not in _sections():
+            continue
         for key in attrs.fields(cast("type[Any]", section.type)):
             yield section.name, key.name, key.metadata["default"], key.metadata["doc"]
 
@@ -303,29 +477,47 @@ def _read_ini(path: Path) -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:
     except (IniError, UnicodeDecodeError) as error:
         raise InvalidConfig(f"the configuration file {path} is not INI: {error}") from None
     for section in parser.sections():
-        if section not in _sections():
-            raise InvalidConfig(f"{path}: there is no section [{section}]{_suggest(section, _sections())}")
+        _section(section, str(path))
         for key, value in parser.items(section):
             yield (section, key), (value, str(path))
 
 
 def _build(settings: Mapping[tuple[str, str], tuple[str, str]]) -> Config:
     values: dict[str, dict[str, object]] = {}
+    further: dict[str, dict[str, object]] = {}
     for (section, key), (text, source) in settings.items():
-        if section not in _sections():
-            raise InvalidConfig(f"{source}: there is no section [{section}]{_suggest(section, _sections())}")
-        keys = {known.name: known for known in attrs.fields(_sections()[section])}
+        keys = {known.name: known for known in attrs.fields(_section(section, source))}
         if key not in keys:
             raise InvalidConfig(f"{source}: section [{section}] has no key {key!r}{_suggest(key, keys)}")
         try:
-            values.setdefault(section, {})[key] = keys[key].metadata["parse"](text.strip())
+            named = _further(section)
+            where = values.setdefault(section, {}) if named is None else further.setdefault(named, {})
+            where[key] = keys[key].metadata["parse"](text.strip())
         except ValueError as error:
             raise InvalidConfig(f"{source}: [{section}] {key} = {text!r} cannot be used: {error}") from None
-    return Config(**{section: _sections()[section](**keys) for section, keys in values.items()})
+    upstreams = tuple((name, UpstreamIndex(**cast("dict[str, Any]", keys))) for name, keys in further.items())
+    for name, index in upstreams:
+        if not index.url:
+            raise InvalidConfig(f"[upstream:{name}] needs a url: the address of the index")
+    return Config(**{section: _sections()[section](**keys) for section, keys in values.items()}, upstreams=upstreams)
 
 
 def _sections() -> dict[str, type[Any]]:
-    return {section.name: cast("type[Any]", section.type) for section in attrs.fields(Config)}
+    return {section.name: cast("type[Any]", section.type) for section in attrs.fields(Config) if section.name != "upstreams"}
+
+
+def _section(name: str, source: str) -> type[Any]:
+    if _further(name) is not None:
+        return UpstreamIndex
+    if name not in _sections():
+        raise InvalidConfig(f"{source}: there is no section [{name}]{_suggest(name, _sections())}")
+    return _sections()[name]
+
+
+def _further(section: str) -> str | None:
+    """The name of a further upstream that `section` is about; in a variable's name an underscore stands for the colon."""
+    match = _FURTHER.fullmatch(section)
+    return match[1] if match is not None else None
 
 
 def _suggest(word: str, known: Mapping[str, object]) -> str:

@@ -99,11 +99,26 @@ def test_every_setting_has_a_variable(section: str, key: str, default: str, doc:
         "url": "http://other.test",
         "projects": "their/* = our/*",
         "identities": "https://issuer.test https://them.test/*",
+        "checks": "strict -record +linux-tags",
+        "mode": "stream",
+        "allow_private": "10.0.0.0/8",
     }
     other = others.get(key, "tcp:7" if key == "listen" else "7")
     for variable in (f"REGISTRY__{section}__{key}".upper(), f"REGISTRY__{section}__{key}"):
         assert load_config(None, environ={variable: f" {other} "}) == load_config(None, environ={}, override={(section, key): other})
         assert load_config(None, environ={variable: other}) != Config()
+
+
+def test_further_upstreams_have_sections_of_their_own(tmp_path: Path) -> None:
+    """A section [upstream:NAME] is one more index, and REGISTRY__UPSTREAM_NAME__KEY its variable; it needs a url."""
+    text = "[upstream:torch]\nurl = https://wheels.test/whl\nnames = Torch, torch.*\npriority = 3\n"
+    ((name, found),) = load(tmp_path, text, {"REGISTRY__UPSTREAM_TORCH__PASSWORD": "hush"}).upstreams
+    assert (name, found.url, found.names, found.priority) == ("torch", "https://wheels.test/whl/", ("torch", "torch-*"), 3)
+    assert found.password is not None
+    assert (found.password.reveal(), "hush" in repr(found)) == ("hush", False)
+    for text in ("[upstream:torch]\nmode = cache\n", "[upstream:To rch]\nurl = https://x.test\n", "[upstream:x]\ncache_size = 1G\n"):
+        with pytest.raises(InvalidConfig, match=r"upstream"):
+            load(tmp_path, text)
 
 
 def test_other_variables_are_not_ours() -> None:

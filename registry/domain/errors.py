@@ -443,6 +443,18 @@ class Forbidden(RegistryError):
 
 
 @frozen(kw_only=True)
+class PolicyRefused(RegistryError):
+    """The policy does not let this file of an upstream in. `rule` is its name, `reason` the sentence that explains it."""
+
+    filename: str
+    rule: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{shown(self.filename)} is not let in. {self.reason}"
+
+
+@frozen(kw_only=True)
 class UpstreamRefused(RegistryError):
     """This registry does not go where it was sent, by an address, a page or a redirect. `source` is an upstream's name, or a host."""
 

@@ -53,6 +53,7 @@ _TABLE: dict[type[errors.RegistryError], tuple[int, str, str]] = {
     errors.TokenRevoked: (401, _OAUTH, "invalid_token"),
     errors.InsufficientScope: (403, _OAUTH, "insufficient_scope"),
     errors.Forbidden: (403, _MESSAGE, ""),
+    errors.PolicyRefused: (403, _MESSAGE, "Forbidden - "),
     errors.UpstreamRefused: (502, _MESSAGE, "Bad Gateway - "),
     errors.UpstreamBroken: (502, _MESSAGE, "Bad Gateway - "),
     errors.UpstreamUnavailable: (503, _MESSAGE, "Service Unavailable - "),

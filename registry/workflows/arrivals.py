@@ -1,0 +1,175 @@
+"""Files of upstreams: those that are kept here, and those on their way."""
+
+import hashlib
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from attrs import Factory, define, evolve, frozen
+from twisted.internet.defer import Deferred, succeed
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from registry.domain.errors import BlobMissing, UnknownFile, UpstreamBroken
+from registry.domain.filenames import METADATA_ENDING
+from registry.domain.model import Digests, File
+from registry.domain.names import Name
+from registry.domain.upstream import KeptFile, Mode, Upstream
+from registry.interfaces import IBlobs, IFetcher, IOpenBlob, IUpstreamCatalog
+from registry.workflows.flights import Flight, Flights
+from registry.workflows.transfer import Transfer
+
+_log = Logger()
+_TIMEOUT = 10.0
+_METADATA_BYTES = 8 << 20
+
+
+@frozen(kw_only=True)
+class Elsewhere(Exception):
+    """The client is to ask the upstream itself, at `url` (Mode.REDIRECT)."""
+
+    url: str
+
+
+@frozen(kw_only=True)
+class Arrival:
+    """A file of an upstream and its bytes (whoever takes them closes them), here already ("hit") or on their way ("miss")."""
+
+    file: File
+    blob: IOpenBlob
+    state: str
+
+
+@define(kw_only=True, eq=False)
+class Arrivals:
+    """Gives files of upstreams, and keeps them. However many ask for one, it is fetched once."""
+
+    catalog: IUpstreamCatalog
+    fetcher: IFetcher
+    blobs: IBlobs
+    core_metadata: Callable[[Any, int, File], bytes | None]  # out of an open wheel, in a thread; None if it cannot be read
+    on_used: Callable[[int], object] = lambda _: None  # hears the number of every kept file that is used
+    _starting: Flights = Factory(Flights)  # files that are asked for and have not begun to come
+    _transfers: dict[str, Transfer] = Factory(dict)  # files on their way, by address
+
+    async def metadata(self, upstream: Upstream, name: Name, file: File) -> Arrival:
+        """The core metadata of `file`, with the very digest that the upstream tells. Raises `UnknownFile`, `UpstreamBroken`."""
+        if not file.metadata_sha256:
+            raise UnknownFile(filename=file.filename + METADATA_ENDING)
+        beside = evolve(file, filename=file.filename + METADATA_ENDING, sha256=file.metadata_sha256, size=None)
+        for kept in await self.catalog.kept(name):
+            if kept.metadata is not None and kept.metadata[0] == file.metadata_sha256:
+                with suppress(BlobMissing):
+                    return Arrival(file=beside, blob=await self.blobs.open(file.metadata_sha256), state="hit")
+        fetched = await self.fetcher.fetch(file.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
+        if fetched.status != HTTPStatus.OK:
+            raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} for metadata that its index advertises")
+        if hashlib.sha256(fetched.body).hexdigest() != file.metadata_sha256:
+            _log.error(
+                "{source}: metadata of {filename} has another digest than its index tells", source=upstream.name, filename=file.filename
+            )
+            raise UpstreamBroken(source=upstream.name, problem=f"the sha256 of {beside.filename} is not the one that its index tells")
+        if upstream.mode is Mode.CACHE:
+            await self._keep_small(
+                fetched.body,
+                KeptFile(
+                    source=upstream.name,
+                    name=name.normalized,
+                    filename=beside.filename,
+                    sha256=file.metadata_sha256,
+                    size=len(fetched.body),
+                    metadata=(file.metadata_sha256, 0),
+                ),
+            )
+        return Arrival(file=beside, blob=Contents(data=fetched.body), state="miss")
+
+    async def _keep_small(self, data: bytes, kept: KeptFile) -> None:
+        staged = self.blobs.stage(lambda: None, lambda: None)
+        try:
+            staged.write(data)
+            await staged.finish()
+            await staged.keep()
+            await self.catalog.keep_file(kept)
+        finally:
+            staged.discard()
+
+    async def bytes(self, upstream: Upstream, name: Name, file: File) -> Arrival:
+        """The bytes of `file`. Raises `Elsewhere`, and what fetching raises before there are any."""
+        for kept in await self.catalog.kept(name):
+            if kept.filename == file.filename and kept.sha256 == (file.sha256 or kept.sha256):
+                with suppress(BlobMissing):
+                    blob = await self.blobs.open(kept.sha256)
+                    self.on_used(kept.id)
+                    return Arrival(file=evolve(file, sha256=kept.sha256, size=kept.size), blob=blob, state="hit")
+        if upstream.mode is Mode.REDIRECT:
+            raise Elsewhere(url=file.url)
+        transfer = self._transfers.get(file.url)
+        if transfer is None or not transfer.joinable:
+            transfer = await self._starting.once(file.url, partial(self._start, upstream, name, file))
+        return Arrival(file=evolve(file, size=transfer.size), blob=transfer.reader(), state="miss")
+
+    async def _start(self, upstream: Upstream, name: Name, file: File, _: Flight) -> Transfer:
+        stream = await self.fetcher.stream(file.url, {})
+        size = stream.length if stream.length is not None else file.size
+        problem = ""
+        if stream.status != HTTPStatus.OK:
+            problem = f"it answers {stream.status} for {file.filename}, which its index lists"
+        elif size is None or (file.size is not None and "size" not in file.filled and file.size != size):
+            problem = f"it does not say how long {file.filename} is, or not what its index says"
+        if problem or size is None:
+            stream.abort()
+            raise UpstreamBroken(source=upstream.name, problem=problem)
+        staged = self.blobs.stage(stream.pause, stream.resume)
+        staged.expect([algorithm for algorithm, _ in file.digests])
+        end = partial(self._keep, upstream, name) if upstream.mode is Mode.CACHE else _no_end
+        transfer = Transfer(file=file, size=size, staged=staged, end=end, abort=stream.abort)
+        staged.follow(transfer.progress)
+        self._transfers[file.url] = transfer
+        transfer.over.addCallback(lambda _: self._gone(file.url, transfer))
+        stream.deliver(transfer)
+        return transfer
+
+    def _gone(self, url: str, transfer: Transfer) -> None:
+        if self._transfers.get(url) is transfer:
+            del self._transfers[url]
+
+    async def _keep(self, upstream: Upstream, name: Name, transfer: Transfer, digests: Digests) -> None:
+        file = transfer.file
+        metadata = None
+        if file.filename.endswith(".whl") and not file.metadata_sha256:
+            # Its index does not tell of any: from now on ours does.
+            metadata = await transfer.staged.inspect(lambda archive, size: self.core_metadata(archive, size, file))
+        await transfer.staged.keep()
+        kept = KeptFile(source=upstream.name, name=name.normalized, filename=file.filename, sha256=digests.sha256, size=digests.size)
+        if metadata is not None:
+            kept = evolve(kept, metadata=(hashlib.sha256(metadata).hexdigest(), len(metadata)))
+            await self._keep_small(metadata, kept)
+        else:
+            await self.catalog.keep_file(kept)
+
+
+async def _no_end(_: Transfer, __: Digests) -> None:
+    """Nothing is kept (Mode.STREAM)."""
+
+
+@implementer(IOpenBlob)
+@define(eq=False, kw_only=True)
+class Contents:
+    """IOpenBlob over bytes in memory."""
+
+    data: bytes
+    descriptor: Any = None
+
+    @property
+    def size(self) -> int:
+        """IOpenBlob."""
+        return len(self.data)
+
+    def read(self, offset: int, length: int) -> "Deferred[bytes]":
+        """IOpenBlob."""
+        return succeed(self.data[offset : offset + length])
+
+    def close(self) -> None:
+        """IOpenBlob."""

@@ -1,0 +1,102 @@
+"""Asking upstreams about names: each as seldom as it asks to be, once for however many want to know, and never in vain for long."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+
+from attrs import Factory, define, evolve
+from twisted.logger import Logger
+
+from registry.domain.errors import UpstreamBroken, UpstreamRefused, UpstreamUnavailable
+from registry.domain.names import Name
+from registry.domain.upstream import Said, Upstream
+from registry.interfaces import IFetcher, IThreads, IUpstreamCatalog
+from registry.workflows.flights import Flight, Flights
+
+_log = Logger()
+
+# PEP 691: what pip asks with.
+_ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
+# How long "there is no such name" is believed.
+_NEGATIVE = timedelta(seconds=60)
+# How long an upstream that failed is left alone where an older answer will do.
+RESPITE = timedelta(seconds=30)
+# Clients give up after 15 seconds: an older answer must be on its way before that.
+_TIMEOUT = 10.0
+_PAGE_BYTES = 64 << 20
+
+
+@define(kw_only=True, eq=False)
+class Inquiries:
+    """What upstreams say about names, kept in the catalog, so that a restart forgets nothing."""
+
+    catalog: IUpstreamCatalog
+    fetcher: IFetcher
+    reader: Callable[[bytes, str, str, Name, str], Any]  # body, its type, its address, name, upstream: the page, and what was dropped
+    threads: IThreads
+    now: Callable[[], datetime]
+    _asking: Flights = Factory(Flights)
+    _respite: dict[str, datetime] = Factory(dict)  # upstreams that failed, until when they are left alone
+
+    async def ask(self, upstream: Upstream, name: Name, newer_than: datetime | None) -> tuple[Said, str]:
+        """What an upstream says of a name, and how that is known: "miss" (it was asked now), "hit", or "stale".
+
+        An answer from before `newer_than` will not do, however fresh. Raises `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused`
+        where there is nothing older to fall back on.
+        """
+
+        async def ask(_: Flight) -> tuple[Said, str]:
+            return await self._do_ask(upstream, name, newer_than)
+
+        return await self._asking.once((upstream.name, name.normalized, newer_than is None), ask)
+
+    async def _do_ask(self, upstream: Upstream, name: Name, newer_than: datetime | None) -> tuple[Said, str]:
+        known = await self.catalog.said(upstream.name, name)
+        now = self.now()
+        if known is not None:
+            age = now - known.fetched_at
+            # A clock that was set back makes ages negative; then nobody knows how old it is.
+            fresh = timedelta(0) <= age < (upstream.fresh_for if known.page is not None else _NEGATIVE)
+            if fresh and (newer_than is None or known.fetched_at >= newer_than):
+                return known, "hit"
+            if known.page is not None and age < upstream.stale_for and self._respite.get(upstream.name, now) > now:
+                return known, "stale"
+        try:
+            return await self._fetch(upstream, name, known), "miss"
+        except (UpstreamUnavailable, UpstreamBroken, UpstreamRefused) as error:
+            self._respite[upstream.name] = now + RESPITE
+            if known is not None and known.page is not None and now - known.fetched_at < upstream.stale_for:
+                _log.warn("{source} cannot be asked about a name, what it said before is given: {error}", source=upstream.name, error=error)
+                return known, "stale"
+            raise
+
+    async def _fetch(self, upstream: Upstream, name: Name, known: Said | None) -> Said:
+        headers = {"Accept": _ACCEPT}
+        if known is not None and known.etag:
+            headers["If-None-Match"] = known.etag
+        fetched = await self.fetcher.fetch(upstream.page(name.normalized), headers, limit=_PAGE_BYTES, timeout=_TIMEOUT)
+        now = self.now()
+        self._respite.pop(upstream.name, None)
+        if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None:
+            said = evolve(known, fetched_at=now)
+            await self.catalog.keep_page(said, confirmed=True)
+            return said
+        if fetched.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+            said = Said(source=upstream.name, name=name, page=None, etag="", fetched_at=now)
+        elif fetched.status == HTTPStatus.OK:
+            read = await self.threads.run(
+                self.reader, fetched.body, fetched.headers.get("content-type", ""), fetched.url, name, upstream.name
+            )
+            if read.dropped:
+                _log.info(
+                    "{source}: {count} entries of a page were dropped, the first: {first}",
+                    source=upstream.name,
+                    count=len(read.dropped),
+                    first=read.dropped[0],
+                )
+            said = Said(source=upstream.name, name=name, page=read.page, etag=fetched.headers.get("etag", ""), fetched_at=now)
+        else:
+            raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} when asked for a page")
+        await self.catalog.keep_page(said)
+        return said
