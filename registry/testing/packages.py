@@ -7,6 +7,7 @@ from attrs import Factory, define, frozen
 from zope.interface import implementer
 
 from registry.domain.errors import FileExists
+from registry.domain.filenames import METADATA_ENDING
 from registry.domain.history import facts_for_replay
 from registry.domain.model import Actor, Change, File, NewFile, Page
 from registry.domain.names import Name
@@ -150,6 +151,8 @@ class MemoryPackages:
         found: dict[str, tuple[str, int, str]] = {}
         for row in self._rows:
             found.setdefault(row.file.sha256, (row.file.sha256, row.file.size or 0, row.file.filename))
+            if beside := self._new[row.file.id].metadata_blob:
+                found.setdefault(beside[0], (*beside, row.file.filename + METADATA_ENDING))
         if found:
             yield sorted(found.values())
 

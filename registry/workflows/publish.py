@@ -115,9 +115,12 @@ class Publisher:
         """Raises `InvalidName` for a new name that people would take for one that is there, where that is checked."""
         if Check.SIMILAR_NAMES not in self.checks or prospect.release is not None:
             return
+        names = await self.packages.names((project_id,))
+        if name.normalized in names:
+            return
         key = name.look_alike
-        for known in await self.packages.names((project_id,)):
-            if known != name.normalized and Name(known).look_alike == key:
+        for known in names:
+            if Name(known).look_alike == key:
                 raise ConfusableName(name=name.display, known=known)
 
     async def _proved(

@@ -8,13 +8,18 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
+from zope.interface import implementer
 
 from registry.domain.access import Identity, Project, Role, Standing, User, Visibility
+from registry.domain.archives.checks import Checks
+from registry.domain.attestations import NOT_KEPT
 from registry.domain.errors import (
+    ConfusableName,
     DigestMismatch,
     EmptyFile,
     FileExists,
     InvalidArchive,
+    InvalidAttestations,
     InvalidField,
     InvalidFileName,
     InvalidName,
@@ -28,6 +33,7 @@ from registry.domain.model import Actor, File, NewFile
 from registry.domain.names import Name
 from registry.domain.releases import Prospect
 from registry.domain.versions import Version
+from registry.interfaces import IAttestations
 from registry.testing import NOON, Built, MemoryBlobs, MemoryPackages, MemoryStagedBlob, done, gathered, sdist, wheel
 from registry.workflows.gate import Admission
 from registry.workflows.publish import Publisher
@@ -36,6 +42,7 @@ from registry.workflows.upkeep import sweep
 DEMO = wheel("demo", "1.0", requires_python=">=3.8")
 ACTOR = Actor(user_id=1, username="ann", token_name="laptop")
 PROJECT = Project(id=1, path="ann/demo", name="demo", visibility=Visibility.PRIVATE)
+STRICT = Checks.of("strict")
 ANN = Admission(identity=Identity(user=User(id=1, username="ann")), place=PROJECT, standing=Standing(role=Role.DEVELOPER))
 
 
@@ -83,7 +90,7 @@ class Press:
 
     def listed(self) -> list[str]:
         """All blobs."""
-        return [name for batch in gathered(self.blobs.listing()) for name in batch]
+        return sorted(name for batch in gathered(self.blobs.listing()) for name in batch)
 
     def untouched(self) -> bool:
         """Whether nothing was published and nothing stayed behind."""
@@ -97,9 +104,16 @@ def press(request: pytest.FixtureRequest) -> Press:
     return made(accept_identical=request.param)
 
 
-def made(*, accept_identical: bool = False) -> Press:
+def made(*, accept_identical: bool = False, checks: Checks = STRICT, attestations: IAttestations | None = None) -> Press:
     catalog, blobs = Late(), MemoryBlobs()
-    publisher = Publisher(packages=catalog, blobs=blobs, now=lambda: NOON, accept_identical=accept_identical)
+    publisher = Publisher(
+        packages=catalog,
+        blobs=blobs,
+        now=lambda: NOON,
+        accept_identical=accept_identical,
+        checks=checks,
+        attestations=attestations,
+    )
     return Press(catalog=catalog, blobs=blobs, publisher=publisher, admission=ANN)
 
 
@@ -121,7 +135,7 @@ def test_a_complete_upload_is_published(press: Press, built: Built) -> None:
     page = done(press.catalog.page((1,), Name("Demo")))
     assert page is not None
     assert page.files == (file,)
-    assert press.listed() == [built.sha256]
+    assert press.listed() == built.blobs
     assert (press.blobs.staged, dict(press.blobs._pins)) == (0, {})
     assert [(change.action, change.actor) for change in press.catalog.changes] == [("file.publish", ACTOR)]
 
@@ -130,9 +144,26 @@ def test_a_complete_upload_is_published(press: Press, built: Built) -> None:
     ("archived", "form", "kept"),
     [(">=3.8", "", ">=3.8"), (">=3.8", "<3", ">=3.8"), ("", ">=3.9", ">=3.9"), ("", "", ""), ("", "nonsense <", ""), ("", "x" * 300, "")],
 )
-def test_the_archive_speaks_first(press: Press, archived: str, form: str, kept: str) -> None:
-    """What the archive says wins over the form; the form speaks where it is silent; what is no specifier is dropped."""
+def test_the_archive_speaks_first(archived: str, form: str, kept: str) -> None:
+    """Where the two need not agree, the archive wins over the form, which speaks where it is silent; what is no specifier is dropped."""
+    press = made(checks=Checks.of("lenient"))
     assert press.publish(wheel("demo", "1.0", requires_python=archived), {"requires_python": form}).requires_python == kept
+
+
+@pytest.mark.parametrize(("archived", "form"), [(">=3.8", "<3"), ("", ">=3.9"), ("", "nonsense <"), ("nonsense <", ">=3.8")])
+def test_a_form_that_contradicts_its_archive_is_refused(press: Press, archived: str, form: str) -> None:
+    """A Requires-Python of the form that means something else than the file's is refused unless that check is off (hardening row 44)."""
+    with pytest.raises(InvalidArchive, match="Requires-Python"):
+        press.publish(wheel("demo", "1.0", requires_python=archived), {"requires_python": form})
+    assert press.untouched()
+    press.publisher.checks = Checks.of("strict", without=["requires-python"])
+    assert press.publish(wheel("demo", "1.0", requires_python=archived), {"requires_python": form}).version == "1.0"
+
+
+@pytest.mark.parametrize(("archived", "form"), [(">=3.8", ">= 3.8"), (">=3.8,<4", "<4,>=3.8"), (">=3.8", ""), (">=3.8", " ")])
+def test_a_form_that_means_the_same_is_no_contradiction(press: Press, archived: str, form: str) -> None:
+    """Blanks and order do not matter in a specifier, and a form may leave it out."""
+    assert press.publish(wheel("demo", "1.0", requires_python=archived), {"requires_python": form}).requires_python == archived
 
 
 def test_metadata_is_kept(press: Press) -> None:
@@ -216,6 +247,110 @@ def test_a_catalog_that_fails_leaves_nothing(press: Press, error: RegistryError)
     assert done(sweep(press.catalog, press.blobs)) == 0
 
 
+# --- what is kept beside ----------------------------------------------------------------------------------------------------------------
+
+
+def test_metadata_is_kept_beside_a_wheel(press: Press) -> None:
+    """METADATA of a wheel becomes a blob of its own, byte by byte, which the file names by its digest (hardening row 17)."""
+    file = press.publish(DEMO)
+    assert file.metadata_sha256 == hashlib.sha256(DEMO.metadata).hexdigest()
+    blob = done(press.blobs.open(file.metadata_sha256))
+    assert blob.data == DEMO.metadata
+    assert press.catalog.added[0].metadata_blob == (file.metadata_sha256, len(DEMO.metadata))
+
+
+def test_nothing_is_kept_beside_what_may_change_when_it_is_built(press: Press) -> None:
+    """Metadata of a source distribution older than 2.2 does not tell what its wheels will say, and is not kept (PEP 643)."""
+    file = press.publish(sdist("demo", "1.0"))
+    assert (file.metadata_sha256, press.catalog.added[0].metadata_blob) == ("", None)
+    assert press.listed() == [file.sha256]
+
+
+# --- attestations -----------------------------------------------------------------------------------------------------------------------
+
+PROVENANCE = {"version": 1, "attestation_bundles": []}
+
+
+@implementer(IAttestations)
+@define
+class Notary:
+    """IAttestations with an answer that the test has chosen."""
+
+    refusal: RegistryError | None = None
+    asked: list[tuple[str, str, str]] = field(factory=list)
+
+    async def verify(self, filename: str, sha256: str, text: str) -> Mapping[str, object]:
+        """IAttestations."""
+        self.asked.append((filename, sha256, text))
+        if self.refusal is not None:
+            raise self.refusal
+        return PROVENANCE
+
+
+def test_what_attestations_prove_is_kept() -> None:
+    """Attestations are verified against the name and the digest of what arrived, and the file has the provenance they make."""
+    notary = Notary()
+    press = made(attestations=notary)
+    file = press.publish(DEMO, {"attestations": "[{}]"})
+    assert notary.asked == [(DEMO.filename, DEMO.sha256, "[{}]")]
+    assert file.provenance
+    assert done(press.catalog.provenance(file.id)) == PROVENANCE
+
+
+@pytest.mark.parametrize("error", [InvalidAttestations(problem="number 1 is forged"), Unavailable(part="trust root for attestations")])
+def test_attestations_that_prove_nothing_refuse_the_file(error: RegistryError) -> None:
+    """An attestation that does not verify, or cannot be, refuses the whole upload, and nothing stays behind."""
+    press = made(attestations=Notary(refusal=error))
+    with pytest.raises(type(error)):
+        press.publish(DEMO, {"attestations": "[{}]"})
+    assert press.untouched()
+    assert press.publish(DEMO).provenance is False
+
+
+@pytest.mark.parametrize("sent", [{}, {"attestations": ""}])
+def test_without_attestations_nobody_is_asked(sent: Mapping[str, str]) -> None:
+    """A form without attestations, or with an empty field, publishes a file without provenance."""
+    notary = Notary()
+    file = made(attestations=notary).publish(DEMO, sent)
+    assert (file.provenance, notary.asked) == (False, [])
+
+
+def test_who_cannot_verify_keeps_nothing_and_says_so(press: Press) -> None:
+    """Without a trust root the file is published, its attestations are not kept, and the publisher is told."""
+    staged = press.stage(DEMO.content)
+    sent = {**DEMO.fields, "attestations": "nonsense"}
+    published = done(press.publisher.publish(press.admission, ACTOR, sent, DEMO.filename, staged))
+    assert published.warnings == (NOT_KEPT,)
+    assert published.file.provenance is False
+    assert press.catalog.added[0].provenance is None
+
+
+# --- names that look alike --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_looks_like_another_is_refused_where_that_is_checked() -> None:
+    """`similar-names` refuses a new name that people would take for one that is there, and is off unless switched on."""
+    press = made()
+    press.publish(wheel("flask"))
+    assert press.publish(wheel("f1ask")).filename.startswith("f1ask")
+    press = made(checks=Checks.of("strict", also=["similar-names"]))
+    press.publish(wheel("flask"))
+    with pytest.raises(ConfusableName, match="flask"):
+        press.publish(wheel("f1ask"))
+    assert press.listed() == wheel("flask").blobs
+    assert press.publish(wheel("flask", "2.0")).version == "2.0"
+
+
+def test_a_name_that_was_there_before_the_check_goes_on() -> None:
+    """A name that is held already takes new files, whatever it looks like."""
+    press = made()
+    for name in ("flask", "f1ask"):
+        press.publish(wheel(name))
+    press.publisher.checks = Checks.of("strict", also=["similar-names"])
+    for version in ("1.0", "2.0"):
+        assert press.publish(wheel("f1ask", version, tag="py2-none-any")).version == version
+
+
 # --- again ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -225,7 +360,7 @@ def test_other_bytes_under_a_taken_name_are_refused(press: Press) -> None:
     with pytest.raises(FileExists) as caught:
         press.publish(wheel("demo", "1.0", payload=b"other"))
     assert caught.value.identical is False
-    assert press.listed() == [DEMO.sha256]
+    assert press.listed() == DEMO.blobs
     assert (press.blobs.staged, dict(press.blobs._pins)) == (0, {})
 
 
@@ -244,7 +379,7 @@ def test_identical_bytes_again(*, accept: bool, stale: bool) -> None:
             press.publish()
         assert caught.value.identical is True
     assert len(press.catalog.changes) == changes
-    assert (press.listed(), press.blobs.staged, dict(press.blobs._pins)) == ([DEMO.sha256], 0, {})
+    assert (press.listed(), press.blobs.staged, dict(press.blobs._pins)) == (DEMO.blobs, 0, {})
 
 
 def test_a_loser_of_a_race_leaves_nothing(press: Press) -> None:
@@ -253,7 +388,7 @@ def test_a_loser_of_a_race_leaves_nothing(press: Press) -> None:
     press.catalog.stale = True
     with pytest.raises(FileExists):
         press.publish(wheel("demo", "1.0", payload=b"other"))
-    assert press.listed() == [DEMO.sha256]
+    assert press.listed() == DEMO.blobs
     assert done(sweep(press.catalog, press.blobs)) == 0
 
 
@@ -272,7 +407,7 @@ def test_a_sweep_in_between_does_no_harm(press: Press) -> None:
     publisher = Publisher(packages=Swept(), blobs=press.blobs, now=lambda: NOON)
     done(publisher.publish(press.admission, ACTOR, DEMO.fields, DEMO.filename, press.stage(DEMO.content)))
     assert swept == [0]
-    assert press.listed() == [DEMO.sha256]
+    assert press.listed() == DEMO.blobs
 
 
 # --- stopping -------------------------------------------------------------------------------------------------------------------------

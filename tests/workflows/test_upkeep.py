@@ -1,5 +1,6 @@
 """Founding, sweeping and verifying."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from registry.domain.tokens import Secret
 from registry.domain.versions import Version
 from registry.interfaces import IFounding
 from registry.storage.threads import InlineThreads
-from registry.testing import NOON, OPERATOR, Built, MemoryBlobs, MemoryPackages, done, gathered, wheel
+from registry.testing import NOON, OPERATOR, Built, MemoryBlobs, MemoryPackages, done, gathered, sdist, wheel
 from registry.workflows.founding import FIRST_PROJECT, ROOT, found
 from registry.workflows.upkeep import Trouble, sweep, verify
 
@@ -119,6 +120,9 @@ def held(*built: Built) -> tuple[MemoryPackages, MemoryBlobs]:
     catalog, blobs = MemoryPackages(), MemoryBlobs()
     for one in built:
         blobs.place(one.sha256, one.content)
+        beside = (hashlib.sha256(one.metadata).hexdigest(), len(one.metadata)) if one.metadata else None
+        if beside is not None:
+            blobs.place(beside[0], one.metadata)
         new = NewFile(
             name=Name(one.name),
             version=Version(one.version),
@@ -126,17 +130,19 @@ def held(*built: Built) -> tuple[MemoryPackages, MemoryBlobs]:
             digests=Digests(size=len(one.content), sha256=one.sha256, others={}),
             requires_python="",
             metadata={},
+            metadata_blob=beside,
         )
         done(catalog.add_file(1, new, OPERATOR))
     return catalog, blobs
 
 
-FILES = (wheel("one"), wheel("two"), wheel("three"))
+FILES = (wheel("one"), wheel("two"), wheel("three"), sdist("four"))
+ALL = [blob for built in FILES for blob in built.blobs]
 
 
 def test_what_agrees_is_no_trouble() -> None:
     """One item a blob, all of them well; nothing at all for an empty registry."""
-    assert gathered(verify(*held(*FILES))) == [None, None, None]
+    assert gathered(verify(*held(*FILES))) == [None] * len(ALL)
     assert gathered(verify(*held())) == []
 
 
@@ -159,6 +165,24 @@ def test_bytes_that_changed_are_told() -> None:
     assert FILES[0].filename in str(troubles[0])
 
 
+@pytest.mark.parametrize(("now", "words"), [(b"Metadata-Version: 2.1\n", "has changed on disk"), (None, "its bytes are gone")])
+def test_metadata_that_is_not_what_it_was_is_told(now: bytes | None, words: str) -> None:
+    """Core metadata kept beside a wheel is held to its digest like any file, under the name it is served as (hardening row 17)."""
+    catalog, blobs = held(*FILES)
+    sha256 = hashlib.sha256(FILES[2].metadata).hexdigest()
+    blobs.spoil(sha256, now)
+    (trouble,) = [trouble for trouble in gathered(verify(catalog, blobs)) if trouble is not None]
+    assert (trouble.sha256, trouble.filename) == (sha256, f"{FILES[2].filename}.metadata")
+    assert words in trouble.problem
+
+
+def test_a_sweep_leaves_metadata_beside_its_file() -> None:
+    """What is kept beside a file is named by it, and so is never swept."""
+    catalog, blobs = held(*FILES)
+    assert done(sweep(catalog, blobs)) == 0
+    assert sorted(name for batch in gathered(blobs.listing()) for name in batch) == sorted(ALL)
+
+
 def test_bytes_that_nobody_names_are_told_and_swept() -> None:
     """A blob without a row is trouble until the next sweep removes it; what is named stays (hardening row 45)."""
     catalog, blobs = held(*FILES)
@@ -166,7 +190,7 @@ def test_bytes_that_nobody_names_are_told_and_swept() -> None:
     troubles = [trouble for trouble in gathered(verify(catalog, blobs)) if trouble is not None]
     assert troubles == [Trouble(sha256="f" * 64, problem="is on disk, but no file in the catalog names it (the next sweep removes it)")]
     assert done(sweep(catalog, blobs)) == 1
-    assert gathered(verify(catalog, blobs)) == [None, None, None]
+    assert gathered(verify(catalog, blobs)) == [None] * len(ALL)
 
 
 def test_every_trouble_is_told() -> None:
