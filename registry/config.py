@@ -408,6 +408,7 @@ class Config:
     gitlab: GitLab = field(factory=GitLab)
     attestations: Attestations = field(factory=Attestations)
     upstream: Upstream = field(factory=Upstream)
+    upstreams: tuple[tuple[str, UpstreamIndex], ...] = ()  # the further ones, by name
     names: Names = field(factory=Names)
     curation: Curation = field(factory=Curation)
 
@@ -430,8 +431,6 @@ class Config:
             osv_severity=chosen.osv_severity,
             exceptions=chosen.exceptions,
         )
-
-    upstreams: tuple[tuple[str, UpstreamIndex], ...] = ()  # the further ones, by name
 
 
 def load_config(

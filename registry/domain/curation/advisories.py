@@ -81,38 +81,36 @@ class Advisory:
         return self.id.startswith(_MALICIOUS) or self.severity is None or self.severity >= least
 
     @property
+    def word(self) -> str:
+        """How bad it is, for people."""
+        if self.id.startswith(_MALICIOUS):
+            return "malicious"
+        return "severity unknown" if self.severity is None else f"severity {self.severity.word}"
+
+    @property
     def weight(self) -> int:
         """How bad it is, to tell the worst of several."""
         return len(Severity) + 1 if self.id.startswith(_MALICIOUS) else len(Severity) if self.severity is None else int(self.severity)
 
 
 @frozen
-class Hit:
-    """An advisory that affects a version, and the first later version that it calls fixed, if it tells one."""
-
-    advisory: Advisory
-    fixed_in: str | None
-
-
-@frozen
 class NameAdvisories:
-    """The advisories about one name, ready to be asked for version after version."""
+    """The advisories about one name, ready to be asked for version after version: of a hundred advisories, for hundreds of versions."""
 
-    _all: tuple[Advisory, ...]
-    _spans: Spans = field(init=False, repr=False)
+    _worst_first: tuple[Advisory, ...]
+    _spans: Spans = field(repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        """Work the ranges out once: names with a hundred advisories have hundreds of versions."""
-        object.__setattr__(self, "_spans", Spans.of([advisory.affected for advisory in self._all]))
+    @classmethod
+    def of(cls, advisories: Iterable[Advisory]) -> "NameAdvisories":
+        """Work their ranges out."""
+        ordered = tuple(sorted(advisories, key=lambda one: (-one.weight, one.id)))
+        return cls(ordered, Spans.of([one.affected for one in ordered]))
 
-    def worst(self, version: Pep440, least: Severity) -> Hit | None:
-        """The worst advisory that affects `version` and counts. A local version (1.0+cu121) is affected as the one it was built from."""
-        hits = [self._all[index] for index in self._spans.holding(version)]
-        counting = [advisory for advisory in hits if advisory.counts(least)]
-        if not counting:
-            return None
-        worst = max(counting, key=lambda advisory: advisory.weight)
-        return Hit(worst, worst.affected.fixed_after(version))
+    def worst(self, version: Pep440, least: Severity) -> Advisory | None:
+        """The worst that affects `version`, if it counts. A local version (1.0+cu121) is affected as the one it was built from."""
+        index = self._spans.first(version)
+        # None is worse than the first, so if that does not count, none does.
+        return self._worst_first[index] if index is not None and self._worst_first[index].counts(least) else None
 
 
 @frozen(eq=False)
@@ -157,7 +155,7 @@ class Advisories:
         if ready is None:
             if len(self._ready) >= _READY:
                 self._ready.clear()
-            ready = self._ready[name] = NameAdvisories(found)
+            ready = self._ready[name] = NameAdvisories.of(found)
         return ready
 
     def __len__(self) -> int:

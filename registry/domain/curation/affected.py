@@ -37,7 +37,7 @@ class Affected:
         return min(((parsed, text) for parsed, text in fixes if parsed > version), default=(None, None))[1]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def parsed_version(text: str) -> Pep440 | None:
     """The version that `text` is in PEP 440, None if it is none."""
     if len(text) > _LONGEST or not text.isascii():
@@ -93,12 +93,12 @@ _BELOW_ALL = -1
 
 @frozen
 class Spans:
-    """The versions that each of several `Affected` is about; asked for a version, it tells which are."""
+    """The versions that each of several `Affected` is about; asked for a version, it tells the first that is."""
 
     _bounds: Sequence[Pep440]
     _ranges: Sequence[tuple[int, tuple[tuple[int, int], ...], tuple[int, ...]]]  # index; events as rank and kind; limits as ranks
-    _listed: Mapping[str, Sequence[int]]  # key of a version: indexes
-    _known: dict[int, tuple[int, ...]] = field(factory=dict, init=False)  # mutable: rank to indexes, filled as versions are asked
+    _listed: Mapping[str, int]  # key of a version: index
+    _known: dict[int, int | None] = field(factory=dict, init=False)  # mutable: rank to index, filled as versions are asked
 
     @classmethod
     def of(cls, all_affected: Sequence[Affected]) -> "Spans":
@@ -106,31 +106,30 @@ class Spans:
         texts = {text for affected in all_affected for events in affected.ranges for _, text in events}
         bounds = sorted({version for text in texts if (version := parsed_version(text))})
         ranks = {version: 2 * index + 1 for index, version in enumerate(bounds)}
-        listed: dict[str, list[int]] = {}
+        listed: dict[str, int] = {}
         ranges = []
         for index, affected in enumerate(all_affected):
             for key in affected.versions.split():
-                listed.setdefault(key, []).append(index)
+                listed.setdefault(key, index)
             for events in affected.ranges:
                 limits = tuple(ranks[limit] for kind, text in events if kind == "limit" and (limit := parsed_version(text)))
                 unlimited = any(kind == "limit" and text == _ANY for kind, text in events)
                 ranges.append((index, _steps(events, ranks), () if unlimited else limits))
         return cls(bounds, ranges, listed)
 
-    def holding(self, version: Pep440) -> list[int]:
-        """The indexes of those that `version` is one of."""
+    def first(self, version: Pep440) -> int | None:
+        """The index of the first that `version` is one of."""
         public = Pep440(version.public) if version.local else version
         place = bisect_left(self._bounds, public)
         rank = 2 * place + (place < len(self._bounds) and self._bounds[place] == public)
-        known = self._known.get(rank)
-        if known is None:
-            known = self._known[rank] = tuple(index for index, steps, limits in self._ranges if _within(rank, steps, limits))
-        if not self._listed:
-            return list(known)
-        listed = list(self._listed.get(canonicalize_version(public), ()))
-        if public is not version:
-            listed += self._listed.get(canonicalize_version(version), ())
-        return list(dict.fromkeys([*known, *listed]))
+        if rank not in self._known:
+            self._known[rank] = next((index for index, steps, limits in self._ranges if _within(rank, steps, limits)), None)
+        found = [self._known[rank]]
+        if self._listed:
+            found.append(self._listed.get(canonicalize_version(public)))
+            if public is not version:
+                found.append(self._listed.get(canonicalize_version(version)))
+        return min((index for index in found if index is not None), default=None)
 
 
 def _steps(events: Sequence[Event], ranks: Mapping[Pep440, int]) -> tuple[tuple[int, int], ...]:

@@ -4,13 +4,14 @@ Pages, files, core metadata, the project JSON, indexes and REST all ask here, wi
 everywhere or nowhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
 from attrs import evolve, field, frozen
 from packaging.version import Version as Pep440
 
+from registry.domain.curation.advisories import NameAdvisories
 from registry.domain.curation.affected import parsed_version
 from registry.domain.curation.choices import Choice
 from registry.domain.curation.licences import accepted
@@ -22,9 +23,11 @@ from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.wildcards import fits
 
-_KINDS = {".whl": Kind.WHEEL, ".tar.gz": Kind.SDIST, ".zip": Kind.SDIST}
+_KINDS = ((".whl", Kind.WHEEL), (".tar.gz", Kind.SDIST), (".zip", Kind.SDIST))
 _KIND_WORDS = {Kind.WHEEL: "wheels", Kind.SDIST: "source distributions"}
 _ASK = "ask whoever runs this registry"
+_EXCEPT = f"{_ASK} for an exception"
+_OLDER = f"use an older version, or {_EXCEPT}"
 _LAST = datetime.max.replace(tzinfo=UTC)
 _LONGEST_SHOWN = 80
 _MINUTE = timedelta(minutes=1)
@@ -86,8 +89,8 @@ def explain(policy: Policy, page: Page, now: datetime, licences: Mapping[str, st
 
 def permitted(policy: Policy, page: Page, now: datetime, licences: Mapping[str, str] | None = None) -> Page:
     """The page without the files that are refused; the very same page where none is."""
-    judged = explain(policy, page, now, licences)
-    kept = tuple(file for file, verdict in judged if verdict.allowed)
+    bench, known = _Bench.of(policy, page.name, page.status, now), licences or {}
+    kept = tuple(file for file in page.files if bench.allows(file, known.get(file.filename)))
     return page if len(kept) == len(page.files) else evolve(page, files=kept)
 
 
@@ -97,12 +100,24 @@ def next_change(policy: Policy, page: Page, now: datetime, licences: Mapping[str
 
 
 @frozen
+class _Refusal:
+    """Why a file is refused. Its sentence is composed when somebody reads it: pages have thousands of files and show none."""
+
+    rule: Rule
+    say: Callable[[], str]
+    until: datetime | None = None
+
+
+@frozen
 class _OfVersion:
     """What is the same for all files of a version: the refusal that nothing lifts, the advisory, and the exception that is in force."""
 
-    refused: Verdict | None = None
-    advisory: Verdict | None = None
+    refused: _Refusal | None = None
+    advisory: _Refusal | None = None
     waiver: Waiver | None = None
+
+
+_UNRESTRICTED = _OfVersion()
 
 
 @frozen(kw_only=True)
@@ -112,22 +127,22 @@ class _Bench:
     policy: Policy
     name: Name
     now: datetime
-    whole: Verdict | None  # what is said of all files alike
+    whole: _Refusal | None  # of all files alike
     denied: tuple[Choice, ...]
     allowed: tuple[Choice, ...]
     waivers: tuple[Waiver, ...]
+    advisories: NameAdvisories | None
     min_age: timedelta
-    kinds: Mapping[str, bool]  # by ending, whether it may come in
     restricted: bool  # whether any rule asks for the version
-    _versions: dict[str, _OfVersion] = field(factory=dict)  # mutable: verdicts as they are made
+    _versions: dict[str, _OfVersion] = field(factory=dict)  # mutable: filled as files are judged
     _licences: dict[str, bool] = field(factory=dict)  # mutable: likewise
 
     @classmethod
     def of(cls, policy: Policy, name: Name, status: ProjectStatus, now: datetime) -> "_Bench":
         """Look up once what the policy has about the name."""
         text = name.normalized
-        denied = policy.deny.about(text)
-        about = tuple(one for one in policy.exceptions if fits(one.choice.pattern, text) and now <= one.until)
+        denied, advisories = policy.deny.about(text), policy.advisories.about(text)
+        waivers = tuple(one for one in policy.exceptions if fits(one.choice.pattern, text) and now <= one.until)
         return cls(
             policy=policy,
             name=name,
@@ -135,28 +150,37 @@ class _Bench:
             whole=_whole(policy, name, status),
             denied=denied,
             allowed=policy.allow.about(text),
-            waivers=about,
+            waivers=waivers,
+            advisories=advisories,
             min_age=next((age for pattern, age in policy.min_age_for if fits(pattern, text)), policy.min_age),
-            kinds={ending: kind in policy.kinds for ending, kind in _KINDS.items()},
-            restricted=bool(denied or about or policy.allow or policy.advisories.about(text)),
+            restricted=bool(denied or policy.allow or waivers or advisories),
         )
 
     def verdict(self, file: File, licence: str | None) -> Verdict:
-        """What follows for one of the name's files."""
-        if self.whole is not None:
-            return self.whole
-        of_version = self._of_version(file.version) if self.restricted else _UNRESTRICTED
-        fixed = of_version.refused or self._kind(file) or self._yanked(file)
-        if fixed is not None:
-            return fixed
-        refused = of_version.advisory or self._licence(file, licence) or self._age(file)
-        if refused is None:
+        """The decision in full."""
+        refusal, waiver = self.decide(file, licence)
+        if refusal is None:
             return _ALLOWED
-        if of_version.waiver is None:
-            return refused
-        waiver = of_version.waiver
-        reason = f"Allowed by exception until {_minute(waiver.until)}: {_plain(waiver.reason)} (lifted: {refused.rule})"
-        return Verdict(True, EXCEPTION, reason, waiver.until)
+        if waiver is not None:
+            what = f"Allowed by exception until {_minute(waiver.until)}: {_plain(waiver.reason)} (lifted: {refusal.rule.value})"
+            return Verdict(True, EXCEPTION, what, waiver.until)
+        until = f" until {_minute(refusal.until)}" if refusal.until else ""
+        return Verdict(False, refusal.rule.value, f"Blocked by {refusal.rule.value}{until}: {refusal.say()}", refusal.until)
+
+    def allows(self, file: File, licence: str | None) -> bool:
+        """The decision in short."""
+        refusal, waiver = self.decide(file, licence)
+        return refusal is None or waiver is not None
+
+    def decide(self, file: File, licence: str | None) -> tuple[_Refusal | None, Waiver | None]:
+        """What refuses the file, and the exception that lets it in all the same. The one place where this is decided."""
+        if self.whole is not None:
+            return self.whole, None
+        of_version = self._of_version(file.version) if self.restricted else _UNRESTRICTED
+        refused = of_version.refused or self._kind(file) or self._yanked(file)
+        if refused is not None:
+            return refused, None
+        return of_version.advisory or self._licence(file, licence) or self._age(file), of_version.waiver
 
     def _of_version(self, text: str) -> _OfVersion:
         found = self._versions.get(text)
@@ -165,56 +189,51 @@ class _Bench:
         return found
 
     def _judged(self, text: str) -> _OfVersion:
-        version = parsed_version(text)
+        version, called = parsed_version(text), self._called
         if version is None:
-            return _OfVersion(
-                _refused(Rule.VERSION, f"{self._called(text)} has no PEP 440 version, so the rules cannot be held against it")
-            )
-        for choice in self.denied:
-            if choice.holds(version):
-                return _OfVersion(
-                    _refused(Rule.DENY, f"{self._called(text)} is denied here ({_plain(choice.text)}); use another, or {_ASK}")
-                )
+            no_version = "has no PEP 440 version, so that the rules cannot be held against it; use another version"
+            return _OfVersion(_Refusal(Rule.VERSION, lambda: f"{called(text)} {no_version}"))
+        line = next((choice.text for choice in self.denied if choice.holds(version)), None)
+        if line is not None:
+            return _OfVersion(_Refusal(Rule.DENY, lambda: f"{called(text)} is denied here ({_plain(line)}); use another, or {_ASK}"))
         if self.policy.allow and not any(choice.holds(version) for choice in self.allowed):
-            return _OfVersion(_refused(Rule.ALLOW, f"{self._called(text)} is not among what this registry allows; {_ASK} to add it"))
+            return _OfVersion(_Refusal(Rule.ALLOW, lambda: f"{called(text)} is not on the list of this registry; {_ASK} to add it"))
         waivers = [waiver for waiver in self.waivers if waiver.choice.holds(version)]
         return _OfVersion(None, self._advisory(text, version), max(waivers, key=lambda waiver: waiver.until, default=None))
 
-    def _advisory(self, text: str, version: Pep440) -> Verdict | None:
-        about = self.policy.advisories.about(self.name.normalized)
-        hit = about.worst(version, self.policy.osv_severity) if about else None
-        if hit is None:
+    def _advisory(self, text: str, version: Pep440) -> _Refusal | None:
+        found = self.advisories.worst(version, self.policy.osv_severity) if self.advisories else None
+        if found is None:
             return None
-        found = hit.advisory
-        what = (
-            "malicious" if found.id.startswith("MAL-") else f"severity {found.severity.word if found.severity is not None else 'unknown'}"
-        )
-        then = f"use {_plain(hit.fixed_in)} or later" if hit.fixed_in else "use another version"
-        return _refused(Rule.ADVISORY, f"{self._called(text)} is affected by {found.id} ({what}); {then}, or {_ASK} for an exception")
 
-    def _kind(self, file: File) -> Verdict | None:
-        for ending, taken in self.kinds.items():
-            if file.filename.endswith(ending):
-                if taken:
-                    return None
-                words = _KIND_WORDS[_KINDS[ending]]
-                return _refused(
-                    Rule.KIND, f"{_plain(file.filename)}: this registry takes no {words} from upstream; use another file, or {_ASK}"
-                )
-        return _refused(Rule.KIND, f"{_plain(file.filename)} is neither a wheel nor a source distribution; use one of these")
+        def say() -> str:
+            fixed = found.affected.fixed_after(version)
+            then = f"use {_plain(fixed)} or later" if fixed else "use another version"
+            return f"{self._called(text)} is affected by {found.id} ({found.word}); {then}, or {_ASK} for an exception"
 
-    def _yanked(self, file: File) -> Verdict | None:
+        return _Refusal(Rule.ADVISORY, say)
+
+    def _kind(self, file: File) -> _Refusal | None:
+        kind = next((kind for ending, kind in _KINDS if file.filename.endswith(ending)), None)
+        if kind in self.policy.kinds:
+            return None
+        if kind is None:
+            return _Refusal(Rule.KIND, lambda: f"{_plain(file.filename)} is neither a wheel nor a source distribution; use one of these")
+        words = f"this registry takes no {_KIND_WORDS[kind]} from upstream"
+        return _Refusal(Rule.KIND, lambda: f"{_plain(file.filename)}: {words}; use another file, or {_ASK}")
+
+    def _yanked(self, file: File) -> _Refusal | None:
         if file.yanked is None or not self.policy.hide_yanked:
             return None
         why = f" ({_plain(file.yanked)})" if file.yanked else ""
-        return _refused(Rule.YANKED, f"{self._called(file.version)} was yanked upstream{why}; use another version")
+        return _Refusal(Rule.YANKED, lambda: f"{self._called(file.version)} was yanked upstream{why}; use another version")
 
-    def _licence(self, file: File, licence: str | None) -> Verdict | None:
+    def _licence(self, file: File, licence: str | None) -> _Refusal | None:
         policy = self.policy
         if licence is None or not licence.strip():
             if policy.unknown_licence:
                 return None
-            return _refused(Rule.LICENCE, f"the licence of {_plain(file.filename)} is not known here; {_ASK} for an exception")
+            return _Refusal(Rule.LICENCE, lambda: f"the licence of {_plain(file.filename)} is not known here; {_ASK} for an exception")
         if not (policy.licences_allow or policy.licences_deny):
             return None
         good = self._licences.get(licence)
@@ -222,46 +241,41 @@ class _Bench:
             good = self._licences[licence] = accepted(licence, policy.licences_allow, policy.licences_deny)
         if good:
             return None
-        words = _plain(" / ".join(licence.split("\n")))
-        return _refused(Rule.LICENCE, f"{self._called(file.version)} is under {words}, which this registry does not take; {_ASK}")
+        what = _plain(" / ".join(licence.splitlines()))
+        return _Refusal(Rule.LICENCE, lambda: f"{self._called(file.version)} is under {what}, which this registry does not take; {_ASK}")
 
-    def _age(self, file: File) -> Verdict | None:
+    def _age(self, file: File) -> _Refusal | None:
         line, age, at = self.policy.not_after, self.min_age, file.uploaded_at
         if line is None and not age:
             return None
         if at is None:
-            what = f"upstream does not tell when {_plain(file.filename)} was uploaded"
-            return _refused(Rule.COOLDOWN if age else Rule.DATE_LINE, f"{what}, so its age cannot be known; {_ASK} for an exception")
+            rule = Rule.COOLDOWN if age else Rule.DATE_LINE
+            what = "so that its age cannot be known"
+            return _Refusal(rule, lambda: f"upstream does not tell when {_plain(file.filename)} was uploaded, {what}; {_EXCEPT}")
         if line is not None and at > line:
-            what = f"{self._called(file.version)} was uploaded {_minute(at)}, after {_minute(line)}, the last moment taken here"
-            return _refused(Rule.DATE_LINE, f"{what}; use an older version, or {_ASK} for an exception")
+            return _Refusal(
+                Rule.DATE_LINE,
+                lambda: f"{self._called(file.version)} was uploaded {_minute(at)}, and nothing after {_minute(line)} is taken; {_OLDER}",
+            )
         if age and self.now - at < age:
             try:
                 until = at + age
             except OverflowError:
                 until = _LAST
-            what = f"{self._called(file.version)} was uploaded {_minute(at)} and is too young"
-            tail = f"{what}; use an older version, or {_ASK} for an exception"
-            return Verdict(False, Rule.COOLDOWN.value, f"Blocked by cooldown until {_minute(until)}: {tail}", until)
+            return _Refusal(Rule.COOLDOWN, lambda: f"{self._called(file.version)} was uploaded {_minute(at)}, too lately; {_OLDER}", until)
         return None
 
     def _called(self, version: str) -> str:
         return f"{self.name.normalized} {_plain(version)}"
 
 
-_UNRESTRICTED = _OfVersion()
-
-
-def _whole(policy: Policy, name: Name, status: ProjectStatus) -> Verdict | None:
+def _whole(policy: Policy, name: Name, status: ProjectStatus) -> _Refusal | None:
+    text = name.normalized
     if is_reserved(policy, name):
-        return _refused(Rule.RESERVED, f"{name.normalized} is reserved for this registry and never comes from upstream; publish it here")
+        return _Refusal(Rule.RESERVED, lambda: f"{text} is reserved for this registry and never comes from upstream; publish it here")
     if not status.offers_files:
-        return _refused(Rule.QUARANTINE, f"upstream has quarantined {name.normalized} and offers none of its files; use another")
+        return _Refusal(Rule.QUARANTINE, lambda: f"upstream has quarantined {text} and offers none of its files; use another name")
     return None
-
-
-def _refused(rule: Rule, sentence: str) -> Verdict:
-    return Verdict(False, rule.value, f"Blocked by {rule.value}: {sentence}")
 
 
 def _plain(text: str) -> str:
