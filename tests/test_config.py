@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -24,6 +25,9 @@ from registry.config import (
     switch,
     url,
 )
+from registry.domain.curation.policy import Policy
+from registry.domain.curation.severity import Severity
+from registry.domain.filenames import Kind
 
 EXAMPLE = Path(__file__).parent.parent / "config.example.ini"
 SETTINGS = list(describe())
@@ -99,6 +103,14 @@ def test_every_setting_has_a_variable(section: str, key: str, default: str, doc:
         "url": "http://other.test",
         "projects": "their/* = our/*",
         "identities": "https://issuer.test https://them.test/*",
+        "reserved": "acme-*",
+        "kinds": "wheel",
+        "unknown_licence": "deny",
+        "min_age_for": "torch-* = 30d",
+        "not_after": "2026-11-21",
+        "yanked": "hide",
+        "osv_severity": "low",
+        "exceptions": "app until 2026-12-01 because of a test",
         "checks": "strict -record +linux-tags",
         "mode": "stream",
         "allow_private": "10.0.0.0/8",
@@ -138,7 +150,7 @@ def test_the_environment_is_the_process_environment(monkeypatch: pytest.MonkeyPa
         ("[sever]\n", r"there is no section \[sever\]; did you mean server\?"),
         (
             "[xyzzy]\nkey = 1\n",
-            r"there is no section \[xyzzy\]; there are server, uploads, cache, storage, log, auth, gitlab, attestations, upstream",
+            r"there is no section \[xyzzy\]; there are server, uploads, cache, storage, .*, upstream, names, curation",
         ),
         ("[DEFAULT]\ngrace = 1\n", r"there is no section \[DEFAULT\]"),
         ("[server]\nlisten_on = x\n", r"section \[server\] has no key 'listen_on'; did you mean listen\?"),
@@ -416,6 +428,88 @@ def test_what_is_no_pair_of_issuer_and_identity(line: str) -> None:
     for text in (line, f"https://a.test b\n{line}"):
         with pytest.raises(ValueError, match="write an issuer and an identity pattern a line"):
             identity_patterns(text)
+
+
+def test_curation_is_one_policy(tmp_path: Path) -> None:
+    """What [names] and [curation] say, on lines and with commas, is the policy that files are judged by."""
+    text = """
+[names]
+reserved = Acme_*, ours
+  theirs.*
+[curation]
+deny = evil-*
+  requests <2.31
+  # numpy is commented out
+  pip
+allow = *
+kinds = sdist
+licences_deny = AGPL-*, SSPL-1.0
+licences_allow = MIT
+  BSD-*
+unknown_licence = deny
+min_age = 7d
+min_age_for = torch-* = 30d
+  inner = 0
+not_after = 2026-11-21
+yanked = hide
+osv = advisories
+osv_severity = none
+exceptions =
+  requests ==2.32.0 until 2026-12-01 because it is urgent
+"""
+    config = load(tmp_path, text)
+    policy = config.policy()
+    assert config.curation.osv == Path("advisories")
+    assert policy.reserved == ("acme-*", "ours", "theirs-*")
+    assert [choice.text for choice in policy.deny.all] == ["evil-*", "requests <2.31", "pip"]
+    assert [choice.pattern for choice in policy.allow.all] == ["*"]
+    assert policy.kinds == {Kind.SDIST}
+    assert (policy.licences_deny, policy.licences_allow, policy.unknown_licence) == (("AGPL-*", "SSPL-1.0"), ("MIT", "BSD-*"), False)
+    assert (policy.min_age, policy.min_age_for) == (timedelta(days=7), (("torch-*", timedelta(days=30)), ("inner", timedelta())))
+    assert policy.not_after == datetime(2026, 11, 21, 23, 59, 59, 999_999, tzinfo=UTC)
+    assert (policy.hide_yanked, policy.osv_severity) == (True, Severity.NONE)
+    assert [(one.choice.text, one.reason) for one in policy.exceptions] == [("requests ==2.32.0", "it is urgent")]
+
+
+def test_without_a_word_about_curation_the_policy_is_the_default(tmp_path: Path) -> None:
+    """No setting means the policy that refuses only what nobody could install."""
+    assert load(tmp_path, "").policy() == Policy()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "right"),
+    [
+        ("deny", "requests 2.31", "write one a line, such as evil-* or requests <2.31"),
+        ("deny", "requests <banana", "is no version specifier"),
+        ("deny", "-x", "is no pattern of names"),
+        ("allow", "a b", "write one a line"),
+        ("kinds", "egg", "use wheel, sdist or both"),
+        ("kinds", "", "use wheel, sdist or both"),
+        ("unknown_licence", "yes", "use allow or deny"),
+        ("min_age", "-1", "use a duration"),
+        ("min_age_for", "torch-*", "write a pattern of names and a duration a line"),
+        ("min_age_for", "torch-* = soon", "use a duration"),
+        ("min_age_for", "t/h = 1d", "is no pattern of names"),
+        ("not_after", "tomorrow", "neither a date such as 2026-11-21 nor an instant"),
+        ("yanked", "no", "use show or hide"),
+        ("osv_severity", "bad", "use none, low, medium, high or critical"),
+        ("exceptions", "requests until 2026-12-01", "gives no reason"),
+        ("exceptions", "requests because of me", "is no exception; write one a line"),
+        ("exceptions", "requests until soon because of me", "neither a date"),
+        ("exceptions", "requests 2 until 2026-12-01 because of me", "write one a line"),
+    ],
+)
+def test_a_slip_in_the_policy_is_told(tmp_path: Path, key: str, value: str, right: str) -> None:
+    """A line that would mean nothing, or something else than was meant, is refused with what would be right."""
+    with pytest.raises(InvalidConfig, match=rf"\[curation\] {key} = .* cannot be used: .*{re.escape(right)}"):
+        load(tmp_path, f"[curation]\n{key} = {value}\n")
+
+
+@pytest.mark.parametrize("value", ["acme/*", "-acme", "*-", "acme, -"])
+def test_a_reserved_name_that_no_project_can_have_is_told(tmp_path: Path, value: str) -> None:
+    """A pattern that fits no name at all would reserve nothing, so it is refused (hardening row 24)."""
+    with pytest.raises(InvalidConfig, match=r"\[names\] reserved = .* is no pattern of names"):
+        load(tmp_path, f"[names]\nreserved = {value}\n")
 
 
 def test_configuration_is_inert() -> None:
