@@ -9,10 +9,10 @@ from tests.cli.conftest import Registry
 
 @pytest.fixture
 def blobs(data_dir: Path) -> list[Path]:
-    """The two blobs on disk."""
+    """The blobs on disk: two wheels, which come first, and the METADATA of each."""
     found = sorted(path for path in (data_dir / "blobs").glob("??/*") if path.is_file())
-    assert len(found) == 2
-    return found
+    assert len(found) == 4
+    return sorted(found, key=lambda path: (not path.read_bytes().startswith(b"PK"), path.name))
 
 
 def test_a_registry_that_is_whole_is_told_so(registry: Registry, blobs: list[Path]) -> None:
@@ -23,9 +23,10 @@ def test_a_registry_that_is_whole_is_told_so(registry: Registry, blobs: list[Pat
 
 
 @pytest.mark.parametrize("change", ["flipped", "shorter", "longer", "empty"])
-def test_changed_bytes_are_found(registry: Registry, blobs: list[Path], change: str) -> None:
-    """A blob whose bytes changed is named with its file, and the status is 1."""
-    blob = blobs[0]
+@pytest.mark.parametrize(("which", "ending"), [(0, ".whl"), (3, ".whl.metadata")])
+def test_changed_bytes_are_found(registry: Registry, blobs: list[Path], which: int, ending: str, change: str) -> None:
+    """A blob whose bytes changed, be it a file or metadata beside one, is named with its file, and the status is 1 (hardening row 17)."""
+    blob = blobs[which]
     content = blob.read_bytes()
     changed = {"flipped": bytes([content[0] ^ 1]) + content[1:], "shorter": content[:-1], "longer": content + b"\0", "empty": b""}
     blob.write_bytes(changed[change])
@@ -33,6 +34,7 @@ def test_changed_bytes_are_found(registry: Registry, blobs: list[Path], change: 
     (trouble,) = said.data
     assert trouble["sha256"] == blob.name
     assert trouble["filename"].startswith("held-")
+    assert trouble["filename"].endswith(ending)
     assert "has changed on disk" in trouble["problem"]
     assert said.err.endswith("Error: 1 problems found\n")
     assert f"{blob.name} ({trouble['filename']}) has changed on disk" in registry("verify", status=1).out
@@ -43,7 +45,7 @@ def test_missing_bytes_are_found(registry: Registry, blobs: list[Path]) -> None:
     for blob in blobs:
         blob.unlink()
     found = registry("verify", "--json", status=1).data
-    assert sorted(one["sha256"] for one in found) == [blob.name for blob in blobs]
+    assert sorted(one["sha256"] for one in found) == sorted(blob.name for blob in blobs)
     assert all("its bytes are gone" in one["problem"] for one in found)
 
 
