@@ -6,6 +6,7 @@ from registry.cli.accounts import project, token, user
 from registry.cli.audit import audit
 from registry.cli.groups import group, member
 from registry.cli.packages import package, protect
+from registry.cli.policy import policy
 from registry.cli.releases import status
 from registry.cli.serve import serve
 from registry.cli.store import where
@@ -20,5 +21,20 @@ def main(config_file: str | None, data_dir: str | None) -> None:
     """A private Python package registry that speaks GitLab's PyPI registry protocol."""
 
 
-for command in (serve, user, token, deploy_token, job_token, group, project, member, package, status, protect, audit, verify_command):
+for command in (
+    serve,
+    user,
+    token,
+    deploy_token,
+    job_token,
+    group,
+    project,
+    member,
+    package,
+    status,
+    protect,
+    policy,
+    audit,
+    verify_command,
+):
     main.add_command(command)
