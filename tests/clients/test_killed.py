@@ -65,13 +65,16 @@ def blobs(server: Server) -> list[str]:
 
 def consistent(server: Server, name: str) -> bool:
     """Whether the name has a page; fails unless all that is listed is there, nothing is half-written and `verify` is content."""
-    listed = server.files(name)
+    listed, held = server.files(name), set[str]()
     for filename, path in listed.items():
         answer = server.ask("GET", path)
         assert (answer.status, hashlib.sha256(answer.body).hexdigest()) == (200, Path(path).parent.name), filename
+        beside = server.ask("GET", f"{path}.metadata")
+        assert beside.status == 200, filename
+        held |= {hashlib.sha256(body).hexdigest() for body in (answer.body, beside.body)}
     assert server.leftovers() == []
     # The sweep at the start removes what no row names; it runs while we ask.
-    eventually(lambda: len(blobs(server)) == len(listed), "the sweep")
+    eventually(lambda: set(blobs(server)) == held, "the sweep")
     assert json.loads(server.command("verify", "--json").worked().out) == []
     return bool(listed)
 
@@ -106,7 +109,7 @@ def test_killed_while_adding_to_a_registry_that_holds_things(tmp_path: Path, ste
             upload(server, *wheel("victim"))
         assert server.ended() == -signal.SIGKILL
     with serving(data_dir) as server:
-        eventually(lambda: blobs(server) == [hashlib.sha256(content).hexdigest()], "the sweep")
+        assert consistent(server, "kept")
         assert server.files("victim") == {}
         assert server.ask("GET", server.files("kept")[kept]).body == content
         server.command("verify").worked()
