@@ -1,8 +1,10 @@
 """Whatever dies, and whenever: no page lists what is not there, nothing half-written stays, and the next upload works."""
 
+import base64
 import contextlib
 import hashlib
 import http.client
+import io
 import json
 import os
 import re
@@ -12,6 +14,7 @@ import struct
 import subprocess
 import sys
 import threading
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -294,12 +297,21 @@ def test_memory_stays_flat(server: Server) -> None:
 def large_wheel() -> tuple[str, bytes, bytes, bytes]:
     """A wheel of more than 300 MB: its name, what stands before and after its ballast, and the chunk that is repeated for ballast."""
     chunk = os.urandom(_CHUNK)
-    crc = 0
+    crc, digest = 0, hashlib.sha256()
     for _ in range(_LARGE // _CHUNK):
         crc = zlib.crc32(chunk, crc)
+        digest.update(chunk)
     # A real archive with an empty member last; the member's size and checksum are then set to those of the ballast put behind its name.
-    filename, archive = wheel("ballast")
-    name = b"ballast/ballast"
+    filename, small = wheel("ballast")
+    name, told = b"ballast/ballast", io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(small)) as source, zipfile.ZipFile(told, "w") as target:
+        for member in sorted(source.namelist(), key=lambda found: found == name.decode()):
+            data = source.read(member)
+            if member.endswith("/RECORD"):
+                hashed = base64.urlsafe_b64encode(digest.digest()).rstrip(b"=")
+                data = re.sub(rb"(?m)^ballast/ballast,.*$", b"ballast/ballast,sha256=%b,%d" % (hashed, _LARGE), data)
+            target.writestr(zipfile.ZipInfo(member), data)
+    archive = told.getvalue()
     start = archive.rindex(name, 0, archive.index(b"PK\x01\x02")) + len(name)
     directory = archive.index(b"PK\x01\x02")
     assert start == directory
