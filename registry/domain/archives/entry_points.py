@@ -23,7 +23,8 @@ def demand_entry_points(raw: bytes) -> None:
     try:
         parser.read_string(_BLANKS.sub(" ", raw.decode("utf-8-sig")))
     except (configparser.Error, UnicodeDecodeError) as error:
-        raise refusal(f"has an entry_points.txt that cannot be read: {member(str(error))}; correct it and build again") from None
+        problem = " ".join(str(error).split())
+        raise refusal(f"has an entry_points.txt that cannot be read: {member(problem)}; correct it and build again") from None
     for group in parser.sections():
         if not _GROUP.fullmatch(group):
             raise refusal(f"has a group {member(group)} in its entry_points.txt: use letters, digits and '_', joined by dots")
