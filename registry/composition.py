@@ -192,7 +192,9 @@ def compose(
     tokens = Tokens(tokens=store.tokens, uses=uses, now=clock)
     place_tokens = PlaceTokens(tokens=store.place_tokens, uses=uses, now=clock)
     jobs = Jobs(jobs=store.jobs, access=store.access, now=clock)
-    library = Library(packages=store.packages, blobs=store.blobs, threads=files, budget=config.cache.pages, small_budget=config.cache.files)
+    library = Library(
+        packages=store.packages, blobs=store.blobs, threads=files, now=clock, budget=config.cache.pages, small_budget=config.cache.files
+    )
     attestations = None
     if config.attestations.trust_root is not None:
         attestations = AttestationVerifier(

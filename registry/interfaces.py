@@ -22,6 +22,7 @@ from registry.domain.credentials import (
 from registry.domain.errors import RegistryError
 from registry.domain.fetched import Fetched
 from registry.domain.former_places import FormerGroup
+from registry.domain.forwarding import Forwarding, Turn
 from registry.domain.inventory import FileInfo, FileOrder, Origin, PackageInfo, Removed, Wanted
 from registry.domain.members import Grant, Member, Seats
 from registry.domain.model import (
@@ -639,7 +640,10 @@ class IUpstreamCatalog(Interface):
         """Whose `name` is: the `Claim` as far as these projects are concerned. True to the last commit of anybody."""
 
     async def share(project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:
-        """Let a project fetch a name of ours from upstream beside its own, or no longer."""
+        """Let a project fetch a name of ours from upstream beside its own, or no longer. What changes nothing leaves no journal row.
+
+        Raises `UnknownProject`, and `InvalidSetting` for a name that no file could have.
+        """
 
     async def shared(project_id: int) -> tuple[str, ...]:
         """The normalised names that are shared in a project, sorted."""
@@ -735,3 +739,23 @@ class IStreamReader(Interface):
 
     def failed(error: RegistryError) -> None:
         """The body has broken off, or nothing has come for too long; an `UpstreamBroken` or `UpstreamUnavailable`."""
+
+
+class IForwarding(Interface):
+    """Whether names not held here may be asked upstream: the instance's switch, those of groups, those of projects.
+
+    The innermost that says something wins, but a locked one above decides (`domain/forwarding.py`). The instance's own is one of ISettings;
+    until it is set, the configuration says.
+    """
+
+    async def enabled(place: Place) -> bool:
+        """Whether upstreams may be asked in a group or project. True to the last commit of anybody."""
+
+    async def forwarding(place: Place) -> Forwarding:
+        """The same, with what the place itself says and who has locked it."""
+
+    async def switch(kind: str, place_id: int, turn: Turn, actor: Actor) -> Forwarding:
+        """Turn the switch, or the lock, of the group or project (`kind`) with this number. What changes nothing leaves no journal row.
+
+        Raises `Refused` below a lock, `InvalidSetting` for a lock on a project, `UnknownGroup`, `UnknownProject`.
+        """

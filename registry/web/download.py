@@ -15,6 +15,7 @@ from twisted.internet.tcp import Connection as TcpConnection
 from zope.interface import implementer
 
 from registry.domain.conditional import Span, Unsatisfiable, not_modified, requested_span
+from registry.domain.errors import RegistryError
 from registry.domain.model import File
 from registry.interfaces import IOpenBlob
 from registry.web.errors import secure
@@ -24,6 +25,7 @@ from registry.web.routes import Call
 _SEND_BYTES = 1 << 21
 _READ_BYTES = 1 << 18
 _READ_AHEAD = 8 << 20
+_OF_THE_FILE = (b"content-disposition", b"accept-ranges", b"etag", b"last-modified", b"content-range")
 _FOREVER = "max-age=365000000, immutable"
 
 
@@ -35,7 +37,7 @@ async def send_file(call: Call, file: File, blob: IOpenBlob, *, public: bool) ->
     try:
         request = call.request
         _describe(request, file, public=public)
-        if not_modified(call.header("if-none-match"), file.sha256):
+        if file.sha256 and not_modified(call.header("if-none-match"), file.sha256):
             request.setResponseCode(HTTPStatus.NOT_MODIFIED)
             return b""
         try:
@@ -55,6 +57,13 @@ async def send_file(call: Call, file: File, blob: IOpenBlob, *, public: bool) ->
         request.setHeader(b"content-length", b"%d" % span.length)
         if request.method != b"HEAD":
             await _transfer(request, blob, span)
+    except RegistryError:
+        if not request.startedWriting:
+            # It is an error that is answered now, and of that nothing was true.
+            for name in _OF_THE_FILE:
+                request.responseHeaders.removeHeader(name)
+        raise
+    else:
         return None
     finally:
         blob.close()
@@ -76,8 +85,9 @@ def _description(file: File, *, public: bool) -> tuple[tuple[bytes, bytes], ...]
         # What was uploaded is never to be run as a page of ours.
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "Accept-Ranges": "bytes",
-        "ETag": f'"{file.sha256}"',
         "Cache-Control": f"{'public' if public else 'private'}, {_FOREVER}",
+        # Of an upstream's file it may not be known before the last byte.
+        **({"ETag": f'"{file.sha256}"'} if file.sha256 else {}),
         **({"Last-Modified": http_date(file.uploaded_at)} if file.uploaded_at is not None else {}),
     }
     return tuple((name.encode(), value.encode()) for name, value in described.items())

@@ -12,8 +12,9 @@ from registry.domain.names import Name
 from registry.web.download import send_file
 from registry.web.errors import secure
 from registry.web.routes import Call, Route
-from registry.web.simple import answer_page, is_public, mount, wanted_representation
+from registry.web.simple import answer_page, is_public, mount, send_elsewhere, tell_origin, wanted_representation
 from registry.web.upload import Uploads
+from registry.workflows.arrivals import Elsewhere
 from registry.workflows.gate import Gate
 from registry.workflows.history import History
 from registry.workflows.library import Library, View
@@ -71,6 +72,8 @@ class PyPI:
                 rendered = await self.library.page(view, Name(spelling), representation, base)
             except (InvalidName, UnknownName):
                 continue
+            except Elsewhere as there:
+                return send_elsewhere(call, there.url)
             return await answer_page(call, self.library, rendered, representation.content_type)
         raise UnknownName(name=name)
 
@@ -79,15 +82,22 @@ class PyPI:
         if not sha256.isascii() or not filename.isascii():
             raise UnknownFile(filename=filename)
         view = await self.view(call)
+        digest, sent = sha256.lower(), call.request.method == b"GET"
         try:
-            held = await self.library.file(view, sha256.lower(), filename)
+            held = await self.library.file(view, digest, filename)
+            blob = await self.library.open(held)
         except UnknownFile:
-            raise await self.history.missing(view, sha256.lower(), filename) from None
-        blob = await self.library.open(held)
+            try:
+                held, blob = await self.library.from_upstream(view, digest, filename)
+            except Elsewhere as there:
+                return send_elsewhere(call, there.url)
+            except UnknownFile:
+                raise await self.history.missing(view, digest, filename) from None
         on_sent = None
-        if call.request.method == b"GET" and held.file.id:
+        if sent and held.file.id:
             self.on_download(held.file.id)
             on_sent = partial(self.on_download, held.file.id)
+        tell_origin(call, held.state)
         call.keep(held, on_sent)
         return await send_file(call, held.file, blob, public=is_public(call))
 

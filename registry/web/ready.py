@@ -6,6 +6,7 @@ holds and what it tells has not changed.
 """
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Callable
 from http import HTTPStatus
@@ -18,8 +19,9 @@ from registry.workflows.gate import Admission, Gate
 from registry.workflows.memory import ENTRY_BYTES, Kept, Wire
 
 _END = b"\r\n\r\n"
-_DATE = b"\r\nDate: "
+_DATE, _AGE = b"\r\nDate: ", b"\r\nAge: "
 _DATE_BYTES = 29
+_AGED = re.compile(rb"\r\nAge: \d+")
 # How many different heads are known, and how many bytes all that is known of them may take; real heads have a few hundred bytes.
 _MOST, _MOST_BYTES, _LONGEST = 20_000, 16 << 20, 4096
 _METHODS = (b"GET ", b"HEAD ")
@@ -76,13 +78,13 @@ class ReadyAnswers:
         if ready is None:
             return None
         wire = ready.wire
-        if wire.kept is None or not self.gate.holds(ready.admission):
+        now = self.seconds()
+        if wire.kept is None or (wire.kept.until or now + 1) <= now or not self.gate.holds(ready.admission):
             self._drop(digest)
             return None
-        second = int(self.seconds())
+        second = int(now)
         if wire.second != second:
-            wire.data = b"".join((wire.data[: wire.date_at], datetimeToString(second), wire.data[wire.date_at + _DATE_BYTES :]))
-            wire.second = second
+            _set_time(wire, second)
         wire.kept.touch()
         self._known.move_to_end(digest)
         if ready.on_sent is not None:
@@ -103,10 +105,10 @@ class ReadyAnswers:
             return
         sent = b"" if request.method == b"HEAD" or request.code != HTTPStatus.OK else body
         # With the body's size: the same headers may be those of a GET and of a HEAD.
-        look = b"%b%b%d" % (head[:date_at], head[date_at + _DATE_BYTES :], len(sent))
+        look = b"%b%b%d" % (head[:date_at], _AGED.sub(b"", head[date_at + _DATE_BYTES :]), len(sent))
         wire = kept.wires.get(look)
         if wire is None:
-            wire = Wire(data=head + sent, date_at=date_at, second=0)
+            wire = Wire(data=head + sent, date_at=date_at, second=0, age_at=head.find(_AGE) + len(_AGE) if _AGE in head else 0)
             if not kept.hold(look, wire):
                 return
         agent = request.requestHeaders.getRawHeaders(b"user-agent")
@@ -134,6 +136,24 @@ class ReadyAnswers:
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+def _set_time(wire: Wire, second: int) -> None:
+    """Let an answer be of this second."""
+    values = [(wire.date_at, datetimeToString(second))]
+    if wire.age_at and wire.kept is not None and wire.kept.since is not None:
+        values.append((wire.age_at, age_of(wire.kept.since, second)))
+    parts, at = [], 0
+    for start, value in sorted(values):
+        parts += [wire.data[at:start], value]
+        at = start + len(value)
+    wire.data = b"".join((*parts, wire.data[at:]))
+    wire.second = second
+
+
+def age_of(since: float, now: float) -> bytes:
+    """The value of `Age` (RFC 9111, 5.1), in seconds; always as long, so that it can be replaced in its place."""
+    return b"%010d" % max(0, int(now - since))
 
 
 def _head(request: Any) -> bytes:

@@ -3,11 +3,14 @@
 from http import HTTPStatus
 from typing import Any
 
+from twisted.python import runtime
+
 from registry.domain.access import Project, RegistryAccess, Visibility
 from registry.domain.conditional import not_modified
 from registry.domain.encoding import Encoding, choose_encoding
 from registry.domain.negotiation import Representation, negotiate
 from registry.web.errors import secure
+from registry.web.ready import age_of
 from registry.web.routes import Call
 from registry.workflows.library import Library, Rendered
 
@@ -30,13 +33,43 @@ async def answer_page(call: Call, library: Library, rendered: Rendered, content_
     request.setHeader(b"vary", b"Accept, Accept-Encoding" if public else b"Accept, Accept-Encoding, Authorization, Private-Token")
     # A new release must be seen at once (CI publishes, then installs), so: keep it, but ask.
     request.setHeader(b"cache-control", b"no-cache" if public else b"private, no-cache")
-    call.keep(rendered)
+    tell_origin(call, rendered.state, rendered.since)
+    if rendered.state == "miss":
+        # To whoever comes next it is what is known already.
+        rendered.state = "hit"
+    elif rendered.state != "stale":
+        call.keep(rendered)
     if not_modified(call.header("if-none-match"), etag):
         request.setResponseCode(HTTPStatus.NOT_MODIFIED)
         return b""
     if encoding is not Encoding.IDENTITY:
         request.setHeader(b"content-encoding", encoding.value.encode())
     return body
+
+
+def tell_origin(call: Call, state: str, since: float | None = None) -> None:
+    """Say where an answer comes from: "local", or an upstream's "hit", "miss" or "stale".
+
+    And since when it is known, in seconds since 1970.
+    """
+    request: Any = call.request
+    request.setHeader(b"x-cache", state.encode())
+    if since is not None:
+        request.setHeader(b"age", age_of(since, runtime.seconds()))
+    if state == "stale":
+        # RFC 7234, 5.5.1; its successor drops the header, and people still look for it.
+        request.setHeader(b"warning", b'110 - "Response is Stale"')
+
+
+def send_elsewhere(call: Call, url: str) -> bytes:
+    """Send the client to an upstream (GitLab: 302), which may be another one tomorrow."""
+    request: Any = call.request
+    secure(request)
+    request.setResponseCode(HTTPStatus.FOUND)
+    request.setHeader(b"location", url.encode("ascii", "replace"))
+    request.setHeader(b"cache-control", b"no-store")
+    request.setHeader(b"content-type", b"text/plain; charset=utf-8")
+    return b"This name is not held here; the registry sends you to its upstream.\n"
 
 
 def is_public(call: Call) -> bool:

@@ -37,6 +37,7 @@ class Elsewhere(Exception):
 class Arrival:
     """A file of an upstream and its bytes (whoever takes them closes them), here already ("hit") or on their way ("miss")."""
 
+    name: Name
     file: File
     blob: IOpenBlob
     state: str
@@ -62,7 +63,7 @@ class Arrivals:
         for kept in await self.catalog.kept(name):
             if kept.metadata is not None and kept.metadata[0] == file.metadata_sha256:
                 with suppress(BlobMissing):
-                    return Arrival(file=beside, blob=await self.blobs.open(file.metadata_sha256), state="hit")
+                    return Arrival(name=name, file=beside, blob=await self.blobs.open(file.metadata_sha256), state="hit")
         fetched = await self.fetcher.fetch(file.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
         if fetched.status != HTTPStatus.OK:
             raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} for metadata that its index advertises")
@@ -83,7 +84,7 @@ class Arrivals:
                     metadata=(file.metadata_sha256, 0),
                 ),
             )
-        return Arrival(file=beside, blob=Contents(data=fetched.body), state="miss")
+        return Arrival(name=name, file=beside, blob=Contents(data=fetched.body), state="miss")
 
     async def _keep_small(self, data: bytes, kept: KeptFile) -> None:
         staged = self.blobs.stage(lambda: None, lambda: None)
@@ -102,13 +103,13 @@ class Arrivals:
                 with suppress(BlobMissing):
                     blob = await self.blobs.open(kept.sha256)
                     self.on_used(kept.id)
-                    return Arrival(file=evolve(file, sha256=kept.sha256, size=kept.size), blob=blob, state="hit")
+                    return Arrival(name=name, file=evolve(file, sha256=kept.sha256, size=kept.size), blob=blob, state="hit")
         if upstream.mode is Mode.REDIRECT:
             raise Elsewhere(url=file.url)
         transfer = self._transfers.get(file.url)
         if transfer is None or not transfer.joinable:
             transfer = await self._starting.once(file.url, partial(self._start, upstream, name, file))
-        return Arrival(file=evolve(file, size=transfer.size), blob=transfer.reader(), state="miss")
+        return Arrival(name=name, file=evolve(file, size=transfer.size), blob=transfer.reader(), state="miss")
 
     async def _start(self, upstream: Upstream, name: Name, file: File, _: Flight) -> Transfer:
         stream = await self.fetcher.stream(file.url, {})

@@ -1,15 +1,14 @@
 """Reading: which files a caller is offered for a name, rendered once and kept until something changes."""
 
 import hashlib
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Hashable
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from attrs import Factory, define, evolve, field, frozen
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from registry.domain.access import Group, Project
+from registry.domain.access import Group, Place, Project
 from registry.domain.encoding import Encoding, encode
 from registry.domain.errors import UnknownFile, UnknownName
 from registry.domain.filenames import METADATA_ENDING
@@ -18,14 +17,18 @@ from registry.domain.names import Name
 from registry.domain.negotiation import Representation
 from registry.domain.simple import Links, render_index, render_page
 from registry.interfaces import IBlobs, IOpenBlob, IPackages, IThreads
+from registry.workflows.fallback import Fallback
+from registry.workflows.flights import Flight, Flights
 from registry.workflows.memory import Kept, Memory
 
-T = TypeVar("T")
+_K = TypeVar("_K", bound=Kept)
 
 # Indexes are kept under this name, which no project can have.
 _INDEX = ""
 # And this stands for the files of a project, in what changes touch.
 _FILES = "/"
+# Changes after which another place may ask upstreams, or no longer.
+_OPENING = ("forwarding.", "settings.", "upstream.", "group.", "project.")
 # Rendering a page of this many files, or compressing this many bytes, takes longer than the reactor may be kept waiting.
 _MANY_FILES, _MANY_BYTES = 200, 1 << 16
 
@@ -36,6 +39,7 @@ class Rendered(Kept):
 
     body: bytes
     etag: str
+    state: str = "local"  # or what an upstream said: "miss" the first time, "hit", or "stale"
     encoded: dict[Encoding, bytes] = Factory(dict)
 
 
@@ -44,6 +48,7 @@ class Held(Kept):
     """A file that a view holds, or its core metadata. `contents` are its bytes, if it is small and they were read before."""
 
     file: File
+    state: str = "local"  # or an upstream's: "hit" where it is kept, "miss" where it is on its way
     contents: IOpenBlob | None = None
 
 
@@ -54,46 +59,25 @@ class View:
     scope: str
     title: str
     projects: tuple[int, ...]
+    place: Place | None = None  # whose switches say whether upstreams are asked; None: they are not
 
     @classmethod
     def of_project(cls, project: Project) -> "View":
         """One project's own index."""
-        return cls(scope=f"projects/{project.id}", title=project.name, projects=(project.id,))
+        return cls(scope=f"projects/{project.id}", title=project.name, projects=(project.id,), place=project)
 
     @classmethod
     def of_group(cls, group: Group, readable: tuple[int, ...]) -> "View":
         """A group's index, for a caller who may read these projects below it."""
-        return cls(scope=f"groups/{group.id}/-", title=group.name, projects=readable)
+        return cls(scope=f"groups/{group.id}/-", title=group.name, projects=readable, place=group)
 
 
-@define(eq=False)
-class _Flight:
-    """One piece of work under way, and those who wait for it."""
+@frozen
+class _About:
+    """What is being read: the packages of some projects, under a name."""
 
     projects: tuple[int, ...]
     name: str
-    overtaken: bool = False  # changed since it began
-    landed: bool = False
-    result: Any = None
-    waiting: "list[Deferred[Any]]" = Factory(list)
-
-    def land(self, result: object) -> None:
-        """The work has ended, with a result or a Failure."""
-        self.landed, self.result = True, result
-        waiting, self.waiting = self.waiting, []
-        for waiter in waiting:
-            # A wait that was cancelled has had its answer.
-            if not waiter.called:
-                waiter.callback(result)
-
-    def wait(self) -> "Deferred[Any]":
-        """Fires when it has landed. Giving up the wait does not stop the work: others may wait for it, too."""
-        waiter: Deferred[Any] = Deferred()
-        if self.landed:
-            waiter.callback(self.result)
-        else:
-            self.waiting.append(waiter)
-        return waiter
 
 
 @define(kw_only=True)
@@ -109,10 +93,14 @@ class Library:
     threads: IThreads
     budget: int
     small_budget: int
+    now: Callable[[], datetime]
+    beyond: Fallback | None = None  # asked for what is not held here
     _pages: Memory[Rendered] = field(init=False)
     _files: Memory[Held] = field(init=False)
     _by_name: dict[str, set[Any]] = field(init=False, factory=dict)  # keys of `_pages`, by the normalised name in them
-    _flights: dict[Hashable, _Flight] = field(init=False, factory=dict)
+    _foreign: set[Any] = field(init=False, factory=set)  # those of them that hold what an upstream says
+    _foreign_files: dict[str, set[Any]] = field(init=False, factory=dict)  # keys of `_files`, by the normalised name they are of
+    _flights: Flights = field(init=False, factory=Flights)
 
     def __attrs_post_init__(self) -> None:
         """Make the two memories."""
@@ -128,28 +116,32 @@ class Library:
         """The page of `name`. Raises `UnknownName` where the view holds no file of it."""
         key = (view.scope, view.projects, name.normalized, representation, base)
 
-        async def render(flight: _Flight) -> Rendered:
+        async def render(flight: Flight) -> Rendered:
             page = await self.packages.page(view.projects, name)
-            if page is None:
+            offer = None if self.beyond is None else await self.beyond.page(view.place, view.projects, name, page)
+            whole = page if offer is None else offer.page
+            if whole is None:
                 raise UnknownName(name=name.normalized)
-            links = Links(base=base, scope=view.scope)
-            return self._keep(flight, await self._render(key, page, links, representation))
+            rendered = await self._render(key, whole, Links(base=base, scope=view.scope), representation)
+            if offer is not None:
+                rendered.state, rendered.since, rendered.until = offer.state, offer.said_at.timestamp(), offer.until.timestamp()
+            return self._keep(flight, rendered)
 
-        known = self._pages.find(key)
-        return known if known is not None else await self._once(key, view.projects, name.normalized, render)
+        known = self._current(self._pages, key)
+        return known if known is not None else await self._flights.once(key, render, _About(view.projects, name.normalized))
 
     async def index(self, view: View, representation: Representation, prefix: str) -> Rendered:
         """The index of the view: every name that holds a file, once; links relative behind `prefix`."""
         # With the title: that of a group changes without a word about any project.
         key = (view.scope, view.projects, _INDEX, representation, prefix, view.title)
 
-        async def render(flight: _Flight) -> Rendered:
+        async def render(flight: Flight) -> Rendered:
             index = Index(title=view.title, names=await self.packages.names(view.projects))
             many = len(index.names) > _MANY_FILES
             return self._keep(flight, await self._rendered(key, lambda: render_index(index, representation, prefix=prefix), many=many))
 
-        known = self._pages.find(key)
-        return known if known is not None else await self._once(key, view.projects, _INDEX, render)
+        known = self._current(self._pages, key)
+        return known if known is not None else await self._flights.once(key, render, _About(view.projects, _INDEX))
 
     async def encoded(self, rendered: Rendered, encoding: Encoding) -> bytes:
         """The body of `rendered` in a coding; compressed once."""
@@ -157,7 +149,7 @@ class Library:
         if known is not None:
             return known
 
-        async def compress(_: _Flight) -> bytes:
+        async def compress(_: Flight) -> bytes:
             if len(rendered.body) < _MANY_BYTES:
                 data = encode(rendered.body, encoding)
             else:
@@ -166,7 +158,7 @@ class Library:
                 rendered.encoded[encoding] = data
             return data
 
-        return await self._once((rendered, encoding), (), _INDEX, compress)
+        return await self._flights.once((rendered, encoding), compress, _About((), _INDEX))
 
     async def file(self, view: View, sha256: str, filename: str) -> Held:
         """The file with exactly this digest and name; with `.metadata` behind the name, its core metadata (PEP 658).
@@ -175,7 +167,7 @@ class Library:
         """
         key = (view.projects, sha256, filename)
 
-        async def look(flight: _Flight) -> Held:
+        async def look(flight: Flight) -> Held:
             file = await self.packages.file(view.projects, sha256, filename)
             if file is None and filename.endswith(METADATA_ENDING):
                 beside = await self.packages.file(view.projects, sha256, filename.removesuffix(METADATA_ENDING))
@@ -188,8 +180,31 @@ class Library:
                 self._files.keep(held)
             return held
 
-        known = self._files.find(key)
-        return known if known is not None else await self._once(key, view.projects, _FILES, look)
+        known = self._current(self._files, key)
+        return known if known is not None else await self._flights.once(key, look, _About(view.projects, _FILES))
+
+    async def from_upstream(self, view: View, sha256: str, filename: str) -> tuple[Held, IOpenBlob]:
+        """A file that is not held here, and its bytes, which may still be on their way.
+
+        Raises `UnknownFile` and what `Fallback.file` raises.
+        """
+        if self.beyond is None:
+            raise UnknownFile(filename=filename)
+        found = await self.beyond.file(view.place, view.projects, sha256, filename)
+        arrival, key = found.arrival, (view.projects, sha256, filename)
+        held = Held(key=key, cost=0, file=arrival.file, state=arrival.state, until=found.until.timestamp())
+        if arrival.state == "hit":
+            self._files.keep(held)
+            if held.memory is not None:
+                self._foreign_files.setdefault(arrival.name.normalized, set()).add(key)
+        return held, arrival.blob
+
+    def _current(self, memory: Memory[_K], key: Hashable) -> _K | None:
+        known = memory.find(key)
+        if known is not None and known.until is not None and known.until <= self.now().timestamp():
+            memory.drop(key)
+            return None
+        return known
 
     async def open(self, held: Held) -> IOpenBlob:
         """The bytes of a file. Raises `BlobMissing` if the store has lost them."""
@@ -211,36 +226,33 @@ class Library:
                 # A file that is published changes nothing about those that were.
                 if change.action != "file.publish":
                     self._files.drop_where(partial(_in_project, change.project_id))
+                for key in self._foreign_files.pop(change.name, ()):
+                    self._files.drop(key)
+            if change.action.startswith(_OPENING):
+                self._forget_foreign()
+
+    def _forget_foreign(self) -> None:
+        """Whether upstreams may be asked has changed somewhere."""
+        self._flights.overtake(lambda _: True)
+        for key in list(self._foreign):
+            self._pages.drop(key)
+        for keys in list(self._foreign_files.values()):
+            for key in keys:
+                self._files.drop(key)
+        self._foreign_files.clear()
 
     def _forget(self, project_id: int, name: str) -> None:
-        for key, flight in list(self._flights.items()):
-            if flight.name == name and project_id in flight.projects:
-                # Whoever asks from now on must not be told what it may have read before.
-                flight.overtaken = True
-                del self._flights[key]
-        for key in [key for key in self._by_name.get(name, ()) if project_id in key[1]]:
+        self._flights.overtake(lambda about: about.name == name and (project_id in about.projects or self.beyond is not None))
+        # What an upstream says of a name depends on whether anybody here has it.
+        for key in [key for key in self._by_name.get(name, ()) if project_id in key[1] or key in self._foreign]:
             self._pages.drop(key)
 
     def _page_gone(self, key: Any) -> None:
+        self._foreign.discard(key)
         keys = self._by_name.get(key[2], set())
         keys.discard(key)
         if not keys:
             self._by_name.pop(key[2], None)
-
-    async def _once(self, key: Hashable, projects: tuple[int, ...], name: str, work: Callable[[_Flight], Coroutine[Any, Any, T]]) -> T:
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = _Flight(projects, name)
-            Deferred.fromCoroutine(work(flight)).addBoth(self._land, key, flight)
-        result: T = await flight.wait()
-        return result
-
-    def _land(self, result: object, key: Hashable, flight: _Flight) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
-        if isinstance(result, Failure):
-            result.cleanFailure()
-        flight.land(result)
 
     async def _render(self, key: Hashable, page: Page, links: Links, representation: Representation) -> Rendered:
         return await self._rendered(key, lambda: render_page(page, links, representation), many=len(page.files) > _MANY_FILES)
@@ -252,12 +264,14 @@ class Library:
 
         return await self.threads.run(work) if many else work()
 
-    def _keep(self, flight: _Flight, rendered: Rendered) -> Rendered:
+    def _keep(self, flight: Flight, rendered: Rendered) -> Rendered:
         if not flight.overtaken:
             self._pages.keep(rendered)
             if rendered.memory is not None:
                 key: Any = rendered.key
                 self._by_name.setdefault(key[2], set()).add(key)
+                if rendered.until is not None:
+                    self._foreign.add(key)
         return rendered
 
 

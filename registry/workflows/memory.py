@@ -21,6 +21,7 @@ class Wire:
     data: bytes
     date_at: int
     second: int
+    age_at: int = 0  # where the value of `Age` begins, 0 without one
     kept: "Kept | None" = None
 
 
@@ -30,6 +31,8 @@ class Kept:
 
     key: Hashable
     cost: int
+    since: float | None = None  # when an upstream said it, in seconds since 1970; None: it is ours
+    until: float | None = None  # until when it may be given; None: until it changes
     wires: dict[bytes, Wire] = Factory(dict)  # by what they look like without their date; filled by the edge
     memory: "Memory[Any] | None" = None  # where it is kept; None: nowhere, or no longer
 

@@ -11,10 +11,11 @@ from registry.interfaces import ISettings
 
 @define(kw_only=True)
 class LiveSettings:
-    """What holds now. `max_file_size` is the configured one, in bytes, until an administrator sets another."""
+    """What holds now. `max_file_size`, in bytes, and the `defaults` of switches are as configured, until an administrator sets others."""
 
     catalog: ISettings
     max_file_size: int
+    defaults: Mapping[str, bool] = SWITCHES
     _values: dict[str, object] = Factory(dict)  # as in the catalog
     _serials: dict[str, int] = Factory(dict)  # of the change that each value is from: an older one, told late, is passed over
     _loaded: int = 0  # the serial up to which the catalog's values were read
@@ -26,7 +27,8 @@ class LiveSettings:
 
     def switch(self, name: str) -> bool:
         """Whether a switch (of `SWITCHES`) is on."""
-        return self._values.get(name, SWITCHES[name]) is not False
+        value = self._values.get(name)
+        return value if isinstance(value, bool) else self.defaults[name]
 
     def upload_limit(self) -> int:
         """The largest file that may be uploaded, in bytes."""

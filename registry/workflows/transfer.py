@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from registry.domain.errors import RegistryError, UpstreamBroken
 from registry.domain.model import Digests, File
-from registry.interfaces import IOpenBlob, IStagedBlob
+from registry.interfaces import IOpenBlob, IStagedBlob, IStreamReader
 
 _log = Logger()
 
@@ -21,6 +21,7 @@ HELD_BACK = 1 << 16
 _NEARLY = 16 << 20
 
 
+@implementer(IStreamReader)
 @define(eq=False, kw_only=True)
 class Transfer:
     """A file of `size` bytes that comes from an upstream. `end` is called once with its digests when all bytes are here; it keeps the file.
@@ -45,7 +46,7 @@ class Transfer:
     # --- from the stream ---
 
     def received(self, data: bytes) -> None:
-        """Some bytes have come."""
+        """IStreamReader."""
         if self._ended:
             return
         self._coming += len(data)
@@ -56,7 +57,7 @@ class Transfer:
             self.staged.write(data)
 
     def ended(self) -> None:
-        """The last byte has come."""
+        """IStreamReader."""
         if self._ended:
             return
         if self._coming < self.size:
@@ -66,7 +67,7 @@ class Transfer:
             Deferred.fromCoroutine(self._prove()).addErrback(self._unproven)
 
     def failed(self, error: RegistryError) -> None:
-        """No more will come."""
+        """IStreamReader. Also for those who stop it here."""
         if not self._ended:
             self._ended = True
             self._fail(error)

@@ -115,7 +115,7 @@ class Room:
 
 def room(budget: int = 1 << 20, small_budget: int = 1 << 20) -> Room:
     catalog, blobs = Watched(), WatchedBlobs()
-    library = Library(packages=catalog, blobs=blobs, threads=InlineThreads(), budget=budget, small_budget=small_budget)
+    library = Library(packages=catalog, blobs=blobs, threads=InlineThreads(), now=lambda: NOON, budget=budget, small_budget=small_budget)
     catalog.subscribe(library.forget)
     return Room(catalog=catalog, blobs=blobs, library=library, one=VIEW, two=View.of_project(evolve(PROJECT, id=2)))
 
