@@ -1,0 +1,1 @@
+"""What of an upstream's files may come in."""
