@@ -34,6 +34,18 @@ class Disk:
         """Wait until the file's bytes are on the disk."""
         os.fdatasync(descriptor)
 
+    def flush_all(self, descriptors: Sequence[int]) -> None:
+        """Wait until the bytes of all these files are on the disk.
+
+        The kernel is told of all before the first is waited for, so that the file system can take them in one go: two cost little more
+        than one.
+        """
+        for descriptor in descriptors if len(descriptors) > 1 else ():
+            # Begins to write back, and would forget what is clean: nothing is.
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        for descriptor in descriptors:
+            self.flush(descriptor)
+
     def flush_behind(self, descriptor: int, offset: int, length: int) -> None:
         """Wait until all written so far is on the disk, and let the kernel forget this part of it.
 

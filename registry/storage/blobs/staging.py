@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
@@ -286,29 +287,28 @@ class StagedBlob:
 
     def _do_keep(self, sha256: str, beside: bytes | None) -> None:
         staged: dict[str, Path | None] = {}
-        if beside is not None:
-            name = hashlib.sha256(beside).hexdigest()
-            self._pin(name)
-            staged[name] = self._do_stage(name, beside, self._path.with_suffix(".beside"))
-        if self._small is not None:
-            staged[sha256] = self._do_stage(sha256, self._small, self._path)
-        else:
-            self._disk.flush(self._descriptor)
-            staged[sha256] = self._path if self._path in self._left else None
+        with ExitStack() as stack:
+            written = []
+            if self._small is None:
+                written.append(self._descriptor)
+                staged[sha256] = self._path if self._path in self._left else None
+            parts = [] if self._small is None else [(sha256, self._small, self._path)]
+            if beside is not None:
+                other = hashlib.sha256(beside).hexdigest()
+                self._pin(other)
+                parts.append((other, beside, self._path.with_suffix(".beside")))
+            for name, data, path in parts:
+                staged[name] = None
+                if not self._shelf.holds(name):
+                    descriptor = self._do_create(path)
+                    stack.callback(os.close, descriptor)
+                    self._disk.write(descriptor, [data])
+                    staged[name] = path
+                    written.append(descriptor)
+            self._disk.flush_all(written)
         # Names only now: what has one has all its bytes.
         self._shelf.place(staged)
         self._left.clear()
-
-    def _do_stage(self, sha256: str, data: bytes, path: Path) -> Path | None:
-        if self._shelf.holds(sha256):
-            return None
-        descriptor = self._do_create(path)
-        try:
-            self._disk.write(descriptor, [data])
-            self._disk.flush(descriptor)
-        finally:
-            os.close(descriptor)
-        return path
 
     def _do_admit(self, look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None, sha256: str) -> T:
         result = self._do_inspect(look)
