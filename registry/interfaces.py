@@ -751,8 +751,8 @@ class IForwarding(Interface):
     async def enabled(place: Place) -> bool:
         """Whether upstreams may be asked in a group or project. True to the last commit of anybody."""
 
-    async def forwarding(place: Place) -> Forwarding:
-        """The same, with what the place itself says and who has locked it."""
+    async def forwarding(place: Place | None) -> Forwarding:
+        """The same, with what the place itself says and who has locked it. None is the instance."""
 
     async def switch(kind: str, place_id: int, turn: Turn, actor: Actor) -> Forwarding:
         """Turn the switch, or the lock, of the group or project (`kind`) with this number. What changes nothing leaves no journal row.

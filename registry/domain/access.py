@@ -72,6 +72,8 @@ class Permission(Enum):
     CURATE_PACKAGE = "curate_package"  # yank, close, set a status: what people decide, not their jobs
     READ_PROTECTION = "read_protection"
     ADMIN_PROTECTION = "admin_protection"
+    READ_UPSTREAM = "read_upstream"  # which names of ours a project may fetch from upstream, too
+    ADMIN_UPSTREAM = "admin_upstream"  # administrators only: it is the way around what keeps our names ours
     READ_PROJECT = "read_project"
     ADMIN_PROJECT = "admin_project"
     REMOVE_PROJECT = "remove_project"
@@ -109,7 +111,7 @@ class Rule:
 
     `scopes`: those of a user's token that do (None: any); `least`: the role it takes in a project, `least_in_group` in a group; `deploy`:
     the scopes of a deploy token that do (empty: deploy tokens are not read here); `job`: CI job tokens are read here; `packages`: the
-    project's package registry must be on.
+    project's package registry must be on; `admin`: it takes an administrator.
     """
 
     scopes: tuple[Scope, ...] | None
@@ -140,6 +142,8 @@ RULES: Mapping[Permission, Rule] = {
     Permission.CURATE_PACKAGE: Rule(scopes=_WRITE, least=Role.MAINTAINER, packages=True),
     Permission.READ_PROTECTION: Rule(scopes=_READ, least=Role.MAINTAINER, packages=True),
     Permission.ADMIN_PROTECTION: Rule(scopes=_WRITE, least=Role.MAINTAINER, packages=True),
+    Permission.READ_UPSTREAM: Rule(scopes=_READ, least=Role.MAINTAINER),
+    Permission.ADMIN_UPSTREAM: Rule(scopes=_WRITE, least=Role.OWNER, admin=True),
     Permission.READ_PROJECT: Rule(scopes=_READ),
     Permission.ADMIN_PROJECT: Rule(scopes=_WRITE, least=Role.MAINTAINER),
     Permission.REMOVE_PROJECT: Rule(scopes=_WRITE, least=Role.OWNER),
@@ -389,6 +393,8 @@ _PULLING = {Permission.READ_PACKAGE, Permission.LIST_PACKAGES}
 
 def _may(permission: Permission, identity: Identity, place: Place, role: Role, *, mine: bool) -> bool:
     rule = RULES[permission]
+    if rule.admin and (identity.user is None or not identity.user.admin):
+        return False
     if isinstance(place, Group):
         least = rule.least if rule.least_in_group is None else rule.least_in_group
         if permission in {Permission.READ_GROUP_PACKAGE, Permission.LIST_GROUP_PACKAGES}:

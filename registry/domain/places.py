@@ -7,6 +7,7 @@ from attrs import frozen
 
 from registry.domain.access import RegistryAccess, Role, Visibility
 from registry.domain.errors import InvalidSetting, Refused
+from registry.domain.forwarding import Turn
 from registry.domain.paths import check_segment
 
 TAKEN = "has already been taken"
@@ -78,6 +79,7 @@ class Wishes:
     visibility: Visibility | None = None
     packages_enabled: bool | None = None
     registry: RegistryAccess | None = None
+    forwarding: Turn | None = None  # of what exists already
 
     def __attrs_post_init__(self) -> None:
         """Raises `Refused` for a name, path or description that none can have."""

@@ -13,6 +13,7 @@ from registry.domain.places import TAKEN, NamespaceInfo, Wishes, check_contains,
 from registry.interfaces import IGroups
 from registry.storage.catalog.access import enter, in_tree
 from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.forwarding import turn_switch
 from registry.storage.catalog.namespaces import group_info
 from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.removal import remove_group
@@ -36,6 +37,8 @@ class SqlGroups:
         def work(writing: Writing) -> NamespaceInfo:
             found = group_info(writing.connection, group_id)
             _change(writing, found, wishes, actor)
+            if wishes.forwarding is not None:
+                turn_switch(writing, "group", group_id, wishes.forwarding, actor)
             return group_info(writing.connection, group_id)
 
         return await self._database.write(work)

@@ -15,6 +15,7 @@ from registry.domain.places import TAKEN, Listing, NamespaceInfo, ProjectDetails
 from registry.interfaces import IProjects
 from registry.storage.catalog.access import by_ref, current, enter, in_tree
 from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.forwarding import turn_switch
 from registry.storage.catalog.groups import is_taken
 from registry.storage.catalog.namespaces import infos, ordered, own_segment, paged
 from registry.storage.catalog.places import add_project
@@ -77,6 +78,8 @@ class SqlProjects:
 
         def work(writing: Writing) -> ProjectDetails:
             _change(writing, self._one(writing.connection, project_id, by), wishes, actor)
+            if wishes.forwarding is not None:
+                turn_switch(writing, "project", project_id, wishes.forwarding, actor)
             return self._one(writing.connection, project_id, by)
 
         return await self._database.write(work)

@@ -10,6 +10,7 @@ from registry.storage.catalog.digests import digests_of, drop_blobs
 from registry.storage.catalog.tables import (
     deploy_tokens,
     files,
+    forwarding,
     job_allowlist,
     job_tokens,
     members,
@@ -17,6 +18,7 @@ from registry.storage.catalog.tables import (
     packages,
     projects,
     protection_rules,
+    shared_names,
     statuses,
     tokens,
     users,
@@ -32,11 +34,12 @@ def remove_project(writing: Writing, project_id: int, path: str, actor: Actor) -
     digests = digests_of(connection, files.c.package_id.in_(held))
     connection.execute(delete(files).where(files.c.package_id.in_(held)))
     drop_blobs(connection, digests)
-    for table in (packages, statuses, protection_rules, job_tokens, deploy_tokens, members):
+    for table in (packages, statuses, protection_rules, shared_names, job_tokens, deploy_tokens, members):
         connection.execute(delete(table).where(table.c.project_id == project_id))
     connection.execute(
         delete(job_allowlist).where(or_(job_allowlist.c.project_id == project_id, job_allowlist.c.source_project_id == project_id))
     )
+    connection.execute(delete(forwarding).where(forwarding.c.kind == "project", forwarding.c.place_id == project_id))
     _remove_bots(writing, tokens.c.project_id == project_id)
     connection.execute(delete(projects).where(projects.c.id == project_id))
     writing.record("project.delete", actor, project_id=project_id, path=path)
@@ -51,6 +54,7 @@ def remove_group(writing: Writing, group: NamespaceInfo, actor: Actor) -> None:
         remove_project(writing, row.id, row.full_path, actor)
     for table in (deploy_tokens, members):
         connection.execute(delete(table).where(table.c.namespace_id.in_(within)))
+    connection.execute(delete(forwarding).where(forwarding.c.kind == "group", forwarding.c.place_id.in_(within)))
     _remove_bots(writing, tokens.c.namespace_id.in_(within))
     connection.execute(delete(namespaces).where(in_tree(group.lineage)))
     writing.record("group.delete", actor, group_id=group.id, path=group.full_path)

@@ -8,13 +8,15 @@ from attrs import frozen
 from sqlalchemy import bindparam, delete, func, select, update
 from zope.interface import implementer
 
+from registry.domain.errors import UnknownProject
 from registry.domain.model import Actor
 from registry.domain.names import Name
+from registry.domain.releases import check_nameable
 from registry.domain.upstream import Claim, KeptFile, Said, pack, unpack
 from registry.interfaces import IUpstreamCatalog
 from registry.storage.catalog.database import Database, Writing
 from registry.storage.catalog.prepared import Prepared, insert_row
-from registry.storage.catalog.tables import own_names, shared_names, upstream_files, upstream_pages
+from registry.storage.catalog.tables import own_names, projects, shared_names, upstream_files, upstream_pages
 
 _OWN = Prepared(select(own_names.c.name).where(own_names.c.name == bindparam("name")))
 _BATCH = 500
@@ -38,6 +40,7 @@ class SqlUpstream:
 
     async def share(self, project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:
         """IUpstreamCatalog."""
+        check_nameable(name)
         row = {"project_id": project_id, "name": name.normalized}
 
         def work(writing: Writing) -> None:
@@ -46,6 +49,8 @@ class SqlUpstream:
             if there == shared:
                 return
             if shared:
+                if writing.connection.execute(select(projects.c.id).where(projects.c.id == project_id)).first() is None:
+                    raise UnknownProject
                 insert_row(writing.connection, shared_names, row)
             else:
                 writing.connection.execute(delete(shared_names).where(*same))

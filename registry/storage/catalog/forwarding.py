@@ -1,0 +1,106 @@
+"""IForwarding over the database: what the instance, groups and projects say about asking upstreams."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
+from zope.interface import implementer
+
+from registry.domain.access import Identity, Place, Project
+from registry.domain.errors import UnknownGroup, UnknownProject
+from registry.domain.forwarding import Forwarding, Says, Switch, Turn, decide, locked_by, turned
+from registry.domain.model import Actor
+from registry.domain.settings import FORWARDING, LOCK_FORWARDING
+from registry.interfaces import IForwarding
+from registry.storage.catalog.access import enter
+from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.prepared import insert_row
+from registry.storage.catalog.tables import forwarding, namespaces, settings
+
+_NOBODY = Identity()
+
+
+@implementer(IForwarding)
+@frozen
+class SqlForwarding:
+    """The switches; `default` is what the configuration says."""
+
+    _database: Database
+    _default: bool = True
+
+    async def enabled(self, place: Place) -> bool:
+        """IForwarding."""
+        above, says = await self._database.read(lambda connection: _chain(connection, place))
+        return decide([*above, says], default=self._default)
+
+    async def forwarding(self, place: Place | None) -> Forwarding:
+        """IForwarding."""
+        if place is None:
+            return self._told([], await self._database.read(_instance))
+        above, says = await self._database.read(lambda connection: _chain(connection, place))
+        return self._told(above, says)
+
+    async def switch(self, kind: str, place_id: int, turn: Turn, actor: Actor) -> Forwarding:
+        """IForwarding."""
+
+        def work(writing: Writing) -> Forwarding:
+            return self._told(*turn_switch(writing, kind, place_id, turn, actor))
+
+        return await self._database.write(work)
+
+    def _told(self, above: Sequence[Says], says: Says) -> Forwarding:
+        return Forwarding(says=says, enabled=decide([*above, says], default=self._default), locked_by=locked_by(above))
+
+
+def turn_switch(writing: Writing, kind: str, place_id: int, turn: Turn, actor: Actor) -> tuple[list[Says], Says]:
+    """Turn the switch of a group or project (`kind`), in the transaction of the caller; what is said above it, and there now.
+
+    Raises `UnknownGroup`, `UnknownProject`, and what `turned` raises.
+    """
+    connection = writing.connection
+    place, _ = enter(connection, kind, place_id, _NOBODY, writing.at)
+    if place is None:
+        raise UnknownProject if kind == "project" else UnknownGroup
+    is_project = isinstance(place, Project)
+    above, before = _chain(connection, place)
+    after = turned(before, above, turn, lockable=not is_project)
+    if after != before:
+        connection.execute(delete(forwarding).where(_of(kind, place_id)))
+        if after.switch is not Switch.INHERIT or after.locked:
+            row = {"kind": kind, "place_id": place_id, "enabled": after.switch.enabled, "locked": after.locked}
+            insert_row(connection, forwarding, row)
+        told: dict[str, Any] = {"path": place.path, "enabled": after.switch.enabled, "locked": after.locked}
+        told |= {"project_id": place_id} if is_project else {"group_id": place_id}
+        writing.record("forwarding.update", actor, **told)
+    return above, after
+
+
+def _of(kind: str, place_id: int) -> ColumnElement[bool]:
+    return and_(forwarding.c.kind == kind, forwarding.c.place_id == place_id)
+
+
+def _chain(connection: Connection, place: Place) -> tuple[list[Says], Says]:
+    """What is said above a place, outermost first and beginning with the instance, and what itself says."""
+    is_project = isinstance(place, Project)
+    here = _of("project" if is_project else "group", place.id)
+    lineage = place.lineage if is_project else place.lineage[:-1]
+    query = (
+        select(forwarding, namespaces.c.full_path)
+        .outerjoin(namespaces, and_(forwarding.c.kind == "group", namespaces.c.id == forwarding.c.place_id))
+        .where(or_(here, and_(forwarding.c.kind == "group", forwarding.c.place_id.in_(lineage))))
+    )
+    said = {
+        (row.kind, row.place_id): Says(holder=f"the group {row.full_path}", switch=Switch.of(row.enabled), locked=row.locked)
+        for row in connection.execute(query)
+    }
+    mine = said.get(("project" if is_project else "group", place.id), Says(holder=""))
+    holder = f"the {'project' if is_project else 'group'} {place.path}"
+    above = [said["group", number] for number in lineage if ("group", number) in said]
+    return [_instance(connection), *above], Says(holder=holder, switch=mine.switch, locked=mine.locked)
+
+
+def _instance(connection: Connection) -> Says:
+    query = select(settings.c.name, settings.c.value).where(settings.c.name.in_((FORWARDING, LOCK_FORWARDING)))
+    values = {row.name: row.value for row in connection.execute(query)}
+    return Says(holder="the instance", switch=Switch.of(values.get(FORWARDING)), locked=values.get(LOCK_FORWARDING) is True)
