@@ -1,7 +1,9 @@
 """Which packages a line of the policy is about: a pattern of names, and maybe a specifier of versions."""
 
+import operator
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Self
 
 from attrs import field, frozen
@@ -15,6 +17,8 @@ from registry.domain.wildcards import fits
 _CHOICE = re.compile(r"([A-Za-z0-9._*-]+)\s*([^A-Za-z0-9._*\s-].*)?", re.ASCII)
 _SEPARATORS = re.compile(r"[-_.]+")
 _LONGEST = 500
+_bound = lru_cache(maxsize=1024)(Pep440)  # asked for every version of a page
+_EXCLUSIVE = {"<": operator.lt, ">": operator.gt}
 
 
 def name_pattern(text: str) -> str:
@@ -55,9 +59,20 @@ class Choice:
         return cls(text=text, pattern=name_pattern(found[1]), specifier=specifier)
 
     def holds(self, version: Pep440) -> bool:
-        """Whether a version is meant, of a name that fits."""
-        # Whoever denies <2.31 does not mean to let 2.31rc1 pass, nor does whoever allows >=2 mean all but 2.1rc1.
+        """Whether a version is meant, of a name that fits, as PEP 440 has it."""
+        # Whoever allows >=2 does not mean all but 2.1rc1.
         return self.specifier is None or self.specifier.contains(version, prereleases=True)
+
+    def touches(self, version: Pep440) -> bool:
+        """Whether a version is meant by somebody who wants none of these: also where `<` and `>` make an exception.
+
+        PEP 440: "<2.31" is not 2.31rc1, and ">2.31" is not 2.31.post1. Whoever denies them does not know that.
+        """
+        return self.specifier is None or all(
+            one.contains(version, prereleases=True)
+            or (one.operator in _EXCLUSIVE and _EXCLUSIVE[one.operator](version, _bound(one.version)))
+            for one in self.specifier
+        )
 
 
 def _exact(choices: tuple[Choice, ...]) -> Mapping[str, tuple[Choice, ...]]:

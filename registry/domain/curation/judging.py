@@ -193,7 +193,7 @@ class _Bench:
         if version is None:
             no_version = "has no PEP 440 version, so that the rules cannot be held against it; use another version"
             return _OfVersion(_Refusal(Rule.VERSION, lambda: f"{called(text)} {no_version}"))
-        line = next((choice.text for choice in self.denied if choice.holds(version)), None)
+        line = next((choice.text for choice in self.denied if choice.touches(version)), None)
         if line is not None:
             return _OfVersion(_Refusal(Rule.DENY, lambda: f"{called(text)} is denied here ({_plain(line)}); use another, or {_ASK}"))
         if self.policy.allow and not any(choice.holds(version) for choice in self.allowed):
