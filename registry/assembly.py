@@ -83,7 +83,7 @@ def assemble(
     Raises `InvalidConfig` for a listening description that Twisted does not understand.
     """
     readers, writer, files = (PooledThreads.named(reactor, name, size) for name, size in (("read", 4), ("write", 1), ("files", 8)))
-    store = Store.of(config.server.data_dir, readers=readers, writer=writer, files=files, disk=disk)
+    store = Store.of(config.server.data_dir, readers=readers, writer=writer, files=files, disk=disk, forwarding=config.upstream.enabled)
     address = _Address(url=config.server.external_url)
 
     def external_url() -> str:

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from registry.config import Config
 from registry.domain.access import Identity
+from registry.domain.settings import FORWARDING, SWITCHES
 from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
 from registry.storage.blobs.directory import DirectoryBlobs
@@ -17,6 +18,7 @@ from registry.storage.catalog.access import SqlAccess
 from registry.storage.catalog.audit import SqlAudit
 from registry.storage.catalog.database import Database
 from registry.storage.catalog.deploy_tokens import SqlDeployTokens
+from registry.storage.catalog.forwarding import SqlForwarding
 from registry.storage.catalog.founding import SqlFounding
 from registry.storage.catalog.groups import SqlGroups
 from registry.storage.catalog.history import SqlHistory
@@ -33,6 +35,7 @@ from registry.storage.catalog.protection import SqlProtection
 from registry.storage.catalog.releases import SqlReleases
 from registry.storage.catalog.settings import SqlSettings
 from registry.storage.catalog.tokens import SqlTokens
+from registry.storage.catalog.upstream import SqlUpstream
 from registry.storage.catalog.users import SqlUsers
 from registry.storage.data_dir import DataDir
 from registry.trust.verifier import AttestationVerifier
@@ -57,6 +60,7 @@ from registry.web.rest.place_tokens import PlaceTokenRoutes
 from registry.web.rest.projects import Projects
 from registry.web.rest.protection import Protection
 from registry.web.rest.releases import Releases
+from registry.web.rest.upstream import UpstreamNames
 from registry.web.rest.users import Users
 from registry.web.routes import Route, Routes
 from registry.web.site import RegistrySite
@@ -103,8 +107,10 @@ class Store:
     protection: SqlProtection
     releases: SqlReleases
     settings: SqlSettings
+    forwarding: SqlForwarding
     audit: SqlAudit
     history: SqlHistory
+    upstream: SqlUpstream
     blobs: DirectoryBlobs
 
     @classmethod
@@ -117,8 +123,9 @@ class Store:
         files: IThreads,
         disk: Disk | None = None,
         clock: Callable[[], datetime] = now,
+        forwarding: bool = True,
     ) -> "Store":
-        """The store in directory `path`, not opened yet."""
+        """The store in directory `path`, not opened yet. `forwarding`: whether names not held here may be asked upstream if nobody says."""
         data_dir = DataDir(path)
         database = Database(path=data_dir.catalog, readers=readers, writer=writer, now=clock)
         blobs = DirectoryBlobs(folder=data_dir.blobs, threads=files, disk=disk or Disk())
@@ -144,8 +151,10 @@ class Store:
             protection=SqlProtection(database),
             releases=SqlReleases(database),
             settings=SqlSettings(database),
+            forwarding=SqlForwarding(database, forwarding),
             audit=SqlAudit(database),
             history=SqlHistory(database),
+            upstream=SqlUpstream(database),
         )
 
 
@@ -210,7 +219,11 @@ def compose(
         attestations=attestations,
     )
     history = History(history=store.history, gate=gate, threads=files)
-    settings = LiveSettings(catalog=store.settings, max_file_size=config.uploads.max_file_size)
+    settings = LiveSettings(
+        catalog=store.settings,
+        max_file_size=config.uploads.max_file_size,
+        defaults={**SWITCHES, FORWARDING: config.upstream.enabled},
+    )
     downloads = Downloads(inventory=store.inventory, now=clock)
     curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
     for listener in (gate.forget, library.forget, settings.hear):
@@ -237,8 +250,15 @@ def compose(
         Protection(rules=store.protection, external_url=external_url),
         Instance(settings=settings),
         Users(people=store.people, external_url=external_url),
-        Groups(namespaces=store.namespaces, groups=store.groups, projects=store.projects, external_url=external_url),
-        Projects(projects=store.projects, external_url=external_url),
+        Groups(
+            namespaces=store.namespaces,
+            groups=store.groups,
+            projects=store.projects,
+            forwarding=store.forwarding,
+            external_url=external_url,
+        ),
+        Projects(projects=store.projects, forwarding=store.forwarding, external_url=external_url),
+        UpstreamNames(catalog=store.upstream, external_url=external_url),
         Members(members=store.members, external_url=external_url, now=clock),
         Namespaces(namespaces=store.namespaces, external_url=external_url),
         PersonalTokens(tokens=tokens, now=clock, external_url=external_url),

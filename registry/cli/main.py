@@ -11,6 +11,7 @@ from registry.cli.releases import status
 from registry.cli.serve import serve
 from registry.cli.store import where
 from registry.cli.tokens import deploy_token, job_token
+from registry.cli.upstream import upstream
 from registry.cli.verify import verify_command
 
 
@@ -34,6 +35,7 @@ for command in (
     status,
     protect,
     policy,
+    upstream,
     audit,
     verify_command,
 ):

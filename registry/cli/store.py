@@ -85,7 +85,7 @@ def operator() -> Actor:
 @contextmanager
 def _opened(config: Config) -> Iterator[Store]:
     threads = InlineThreads()
-    store = Store.of(config.server.data_dir, readers=threads, writer=threads, files=threads)
+    store = Store.of(config.server.data_dir, readers=threads, writer=threads, files=threads, forwarding=config.upstream.enabled)
     if not store.data_dir.catalog.exists():
         fail(f"there is no registry in {store.data_dir.path}: start one with `registry serve`, or say where it is with --data-dir")
     try:

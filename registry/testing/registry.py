@@ -213,7 +213,15 @@ def registry_in_memory(
         return NOON + timedelta(seconds=clock.seconds())
 
     reading, writing = _Switch(inline), _Switch(inline)
-    store = Store.of(folder, readers=reading, writer=writing, files=files or inline, disk=disk, clock=now)
+    store = Store.of(
+        folder,
+        readers=reading,
+        writer=writing,
+        files=files or inline,
+        disk=disk,
+        clock=now,
+        forwarding=config.upstream.enabled,
+    )
     store.data_dir.create()
     store.blobs.prepare()
     store.database.open()

@@ -112,7 +112,8 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
     "package_name_pattern": _TEXT,
     "minimum_access_level_for_push": _choice("maintainer", "owner", "admin"),
     "minimum_access_level_for_delete": _choice("owner", "admin"),
-    "pypi_package_requests_forwarding": _FLAG,
+    "pypi_package_requests_forwarding": {"type": ["boolean", "null"], "description": "null: as above."},
+    "lock_pypi_package_requests_forwarding": _FLAG,
     "package_registry_allow_anyone_to_pull_option": _FLAG,
     "plan_name": _choice("default"),
     "pypi_max_file_size": {"type": "integer", "minimum": 0},
@@ -150,6 +151,7 @@ _TOKENS = (
     *_PAGING,
 )
 _PROJECT, _GROUP = "/api/v4/projects/<segment:project>", "/api/v4/groups/<segment:group>"
+_FORWARDING = ("pypi_package_requests_forwarding", "lock_pypi_package_requests_forwarding")
 _SETTINGS = ("description", "visibility", "packages_enabled", "package_registry_access_level")
 
 OPERATIONS: Mapping[str, Operation] = {
@@ -226,12 +228,16 @@ OPERATIONS: Mapping[str, Operation] = {
         body=("package_name_pattern", "package_type", "minimum_access_level_for_push", "minimum_access_level_for_delete"),
     ),
     f"DELETE {_PROJECT}/packages/protection/rules/<segment:package_protection_rule_id>": Operation(answers=_GONE),
+    # --- what may be asked of upstreams
+    f"GET {_PROJECT}/packages/pypi/upstream": Operation(query=_PAGING),
+    f"PUT {_PROJECT}/packages/pypi/upstream/<segment:name>": Operation(answers=_GONE),
+    f"DELETE {_PROJECT}/packages/pypi/upstream/<segment:name>": Operation(answers=_GONE),
     # --- the instance
     "GET /api/v4/version": Operation(),
     "GET /api/v4/metadata": Operation(),
     "GET /api/v4/application/settings": Operation(),
     "PUT /api/v4/application/settings": Operation(
-        body=("pypi_package_requests_forwarding", "package_registry_allow_anyone_to_pull_option")
+        body=(*_FORWARDING, "package_registry_allow_anyone_to_pull_option"), own={_FORWARDING[0]: _FLAG}
     ),
     "GET /api/v4/application/plan_limits": Operation(query=("plan_name",)),
     "PUT /api/v4/application/plan_limits": Operation(required=("plan_name",), body=("pypi_max_file_size",)),
@@ -250,7 +256,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "GET /api/v4/groups": Operation(query=("all_available", "top_level_only", *_LISTED)),
     "POST /api/v4/groups": Operation(answers=_MADE, required=("name", "path"), body=("parent_id", "visibility", "description")),
     f"GET {_GROUP}": Operation(),
-    f"PUT {_GROUP}": Operation(body=("name", "path", "description", "visibility")),
+    f"PUT {_GROUP}": Operation(body=("name", "path", "description", "visibility", *_FORWARDING)),
     f"DELETE {_GROUP}": Operation(answers=_ACCEPTED),
     f"GET {_GROUP}/projects": Operation(query=("include_subgroups", "simple", *_LISTED)),
     f"GET {_GROUP}/subgroups": Operation(query=("all_available", *_LISTED)),
@@ -259,7 +265,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "POST /api/v4/projects": Operation(answers=_MADE, body=("name", "path", "namespace_id", *_SETTINGS)),
     "POST /api/v4/projects/user/<segment:user_id>": Operation(answers=_MADE, body=("name", "path", *_SETTINGS)),
     f"GET {_PROJECT}": Operation(),
-    f"PUT {_PROJECT}": Operation(body=("name", "path", *_SETTINGS)),
+    f"PUT {_PROJECT}": Operation(body=("name", "path", *_SETTINGS, _FORWARDING[0])),
     f"DELETE {_PROJECT}": Operation(answers=_ACCEPTED),
     f"PUT {_PROJECT}/transfer": Operation(required=("namespace",)),
     "GET /api/v4/namespaces": Operation(query=("search", "owned_only", "top_level_only", *_PAGING)),

@@ -11,6 +11,7 @@ from tests.rest.scene import Scene
 
 SETTINGS, LIMITS = "/api/v4/application/settings", "/api/v4/application/plan_limits"
 FORWARDING, ANYONE = "pypi_package_requests_forwarding", "package_registry_allow_anyone_to_pull_option"
+LOCK = f"lock_{FORWARDING}"
 
 
 def put(registry: MemoryRegistry, path: str, body: object, token: str | None = None) -> Answer:
@@ -54,9 +55,11 @@ def test_settings_are_administrators_business(registry: MemoryRegistry, scene: S
 
 def test_switches_are_kept(registry: MemoryRegistry) -> None:
     """Settings are as GitLab's until changed, stay when the registry starts again, and a change is a journal row."""
-    assert get(registry, SETTINGS).json == {"id": 1, FORWARDING: True, ANYONE: True}
-    assert put(registry, SETTINGS, {FORWARDING: False, "unknown": 1}).json == {"id": 1, FORWARDING: False, ANYONE: True}
-    assert get(registry, SETTINGS).json == {"id": 1, FORWARDING: False, ANYONE: True}
+    assert get(registry, SETTINGS).json == {"id": 1, FORWARDING: True, LOCK: False, ANYONE: True}
+    changed = {"id": 1, FORWARDING: False, LOCK: False, ANYONE: True}
+    assert put(registry, SETTINGS, {FORWARDING: False, "unknown": 1}).json == changed
+    assert get(registry, SETTINGS).json == changed
+    assert put(registry, SETTINGS, {LOCK: True}).json == {**changed, LOCK: True}
 
 
 def test_a_registry_that_starts_again_remembers(tmp_path: Path) -> None:
@@ -75,8 +78,8 @@ def test_a_registry_that_starts_again_remembers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "error"),
     [
-        (SETTINGS, {}, f"{FORWARDING}, {ANYONE} are missing, at least one parameter must be provided"),
-        (SETTINGS, {FORWARDING: None}, f"{FORWARDING}, {ANYONE} are missing, at least one parameter must be provided"),
+        (SETTINGS, {}, f"{FORWARDING}, {LOCK}, {ANYONE} are missing, at least one parameter must be provided"),
+        (SETTINGS, {FORWARDING: None}, f"{FORWARDING}, {LOCK}, {ANYONE} are missing, at least one parameter must be provided"),
         (SETTINGS, {FORWARDING: "perhaps"}, f"{FORWARDING} is invalid"),
         (SETTINGS, {ANYONE: []}, f"{ANYONE} is invalid"),
         (LIMITS, {"pypi_max_file_size": 5}, "plan_name is missing"),

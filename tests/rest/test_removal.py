@@ -9,8 +9,8 @@ from registry.storage.catalog.tables import metadata
 from registry.testing import MemoryRegistry, done, wheel
 from tests.rest.api import Api, Cast
 
-# These stay by design: the journal outlives what it tells of, settings are nobody's, and no upload was taken back.
-_LASTING = {"journal", "settings"}
+# These stay by design: the journal outlives what it tells of, settings are nobody's, and a name that was ours once is ours for good.
+_LASTING = {"journal", "settings", "own_names"}
 
 
 @pytest.fixture
@@ -41,6 +41,8 @@ def furnish(cast: Cast, project: int) -> list[str]:
     root.made("/projects/1/job_token_scope/allowlist", target_project_id=project)
     rule = {"package_name_pattern": "my-*", "package_type": "pypi", "minimum_access_level_for_push": "owner"}
     root.made(f"/projects/{project}/packages/protection/rules", **rule)
+    assert root.put(f"/projects/{project}", pypi_package_requests_forwarding=False).code == 200
+    assert root.put(f"/projects/{project}/packages/pypi/upstream/demo").code == 204
     registry = cast.registry
     assert registry.upload(project, wheel("demo", "1.0"), token=secrets[0]).code == 201
     assert registry.upload(project, wheel("demo", "2.0")).code == 201
@@ -83,6 +85,7 @@ def test_a_group_takes_every_row_below_it_along(cast: Cast, registry: MemoryRegi
         project = cast.root.made("/projects", name="lib", namespace_id=place)["id"]
         secrets += furnish(cast, project)
         cast.root.made(f"/groups/{place}/members", user_id=number, access_level=30 + 10 * count)
+        assert cast.root.put(f"/groups/{place}", pypi_package_requests_forwarding=True).code == 200
         scopes = ["read_package_registry"]
         secrets.append(cast.root.made(f"/groups/{place}/deploy_tokens", name="deploy", scopes=scopes)["token"])
         token = cast.root.made(f"/groups/{place}/access_tokens", name="bot", scopes=["api"], access_level=30, expires_at="2031-01-01")

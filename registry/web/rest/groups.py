@@ -6,13 +6,14 @@ from attrs import evolve, frozen
 
 from registry.domain.access import Permission, Role
 from registry.domain.places import Listing, NamespaceInfo
-from registry.interfaces import IGroups, INamespaces, IProjects
+from registry.interfaces import IForwarding, IGroups, INamespaces, IProjects
 from registry.web.credentials import Door
 from registry.web.rest import shapes
 from registry.web.rest.answers import reply, reply_page
 from registry.web.rest.listings import PROJECT_ORDERS, base_of, listing, place_ref, wishes
 from registry.web.rest.paging import Paging
 from registry.web.rest.params import Params
+from registry.web.rest.switches import switches, turn
 from registry.web.routes import Call, Route
 
 _ALL = "/api/v4/groups"
@@ -27,6 +28,7 @@ class Groups:
     namespaces: INamespaces
     groups: IGroups
     projects: IProjects
+    forwarding: IForwarding
     external_url: Callable[[], str]
 
     def routes(self) -> Sequence[Route]:
@@ -62,7 +64,7 @@ class Groups:
     async def one(self, call: Call) -> bytes:
         """One group; with its direct projects unless told otherwise (GitLab)."""
         found = await self.namespaces.group(call.group.id)
-        shown = self._shown(call, found)
+        shown = self._shown(call, found) | await switches(call, self.forwarding)
         if call.params().flag("with_projects", default=True):
             direct = Listing(inside=found.lineage, descending=True)
             held, _ = await self.projects.projects(direct, call.identity, _WITH_PROJECTS, 0)
@@ -70,9 +72,11 @@ class Groups:
         return reply(call, shown)
 
     async def change(self, call: Call) -> bytes:
-        """Another name, path, description or visibility."""
-        changed = await self.groups.change_group(call.group.id, wishes(call.params()), call.actor)
-        return reply(call, self._shown(call, changed))
+        """Another name, path, description or visibility; the forwarding switch and its lock."""
+        params = call.params()
+        asked = evolve(wishes(params), forwarding=turn(params, lockable=True))
+        changed = await self.groups.change_group(call.group.id, asked, call.actor)
+        return reply(call, self._shown(call, changed) | await switches(call, self.forwarding))
 
     async def remove(self, call: Call) -> bytes:
         """Remove the group with all below it. GitLab answers before it has done so; here it is done."""

@@ -1,19 +1,20 @@
 """GitLab's projects API."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from registry.domain.access import Permission
 from registry.domain.errors import InvalidParameters
 from registry.domain.places import ProjectDetails
-from registry.interfaces import IProjects
+from registry.interfaces import IForwarding, IProjects
 from registry.web.credentials import Door
 from registry.web.rest import shapes
 from registry.web.rest.answers import number, reply, reply_page
 from registry.web.rest.listings import PROJECT_ORDERS, base_of, listing, place_ref, wishes
 from registry.web.rest.paging import Paging
 from registry.web.rest.params import Params
+from registry.web.rest.switches import switches, turn
 from registry.web.routes import Call, Route
 
 _ALL = "/api/v4/projects"
@@ -25,6 +26,7 @@ class Projects:
     """`external_url` gives the base of absolute links, empty while there is none."""
 
     projects: IProjects
+    forwarding: IForwarding
     external_url: Callable[[], str]
 
     def routes(self) -> Sequence[Route]:
@@ -65,12 +67,15 @@ class Projects:
 
     async def one(self, call: Call) -> bytes:
         """One project."""
-        return self._reply(call, await self.projects.project(call.project.id, call.identity))
+        found = await self.projects.project(call.project.id, call.identity)
+        return self._reply(call, found, more=await switches(call, self.forwarding))
 
     async def change(self, call: Call) -> bytes:
-        """Another name, path, description, visibility or package registry."""
-        asked = wishes(call.params(), switches=True)
-        return self._reply(call, await self.projects.change(call.project.id, asked, call.actor, call.identity))
+        """Another name, path, description, visibility or package registry; the forwarding switch."""
+        params = call.params()
+        asked = evolve(wishes(params, switches=True), forwarding=turn(params, lockable=False))
+        changed = await self.projects.change(call.project.id, asked, call.actor, call.identity)
+        return self._reply(call, changed, more=await switches(call, self.forwarding))
 
     async def remove(self, call: Call) -> bytes:
         """Remove the project with all it holds. GitLab answers before it has done so; here it is done."""
@@ -85,9 +90,9 @@ class Projects:
         assert target is not None, "it was required"
         return self._reply(call, await self.projects.transfer(call.project.id, target, call.actor, call.identity))
 
-    def _reply(self, call: Call, found: ProjectDetails, status: int = 200) -> bytes:
+    def _reply(self, call: Call, found: ProjectDetails, status: int = 200, more: Mapping[str, object] | None = None) -> bytes:
         shown = shapes.project(found, base_of(call, self.external_url), permissions=call.identity.user is not None)
-        return reply(call, shown, status)
+        return reply(call, {**shown, **(more or {})}, status)
 
 
 def _named(call: Call) -> Params:
