@@ -60,5 +60,5 @@ def _advisories(directory: Path | None) -> Advisories:
         return NO_ADVISORIES
     reading = AdvisoryDirectory(directory).read()
     if reading.malformed:
-        say(f"{reading.malformed} records in {directory} cannot be read and are passed over.")
+        say(f"{reading.malformed} of the records in {directory} cannot be read; they are passed over.")
     return reading.advisories
