@@ -4,9 +4,12 @@ from registry.testing.agent import SiteAgent
 from registry.testing.blobs import MemoryBlobs, MemoryOpenBlob, MemoryStagedBlob
 from registry.testing.disk import FailingDisk
 from registry.testing.distributions import BOUNDARY, FORM_TYPE, Built, form, sdist, wheel
+from registry.testing.network import MemoryNetwork
 from registry.testing.packages import MemoryPackages
 from registry.testing.registry import MemoryRegistry, registry_in_memory
 from registry.testing.scene import EXTERNAL_URL, NOON, OPERATOR
+from registry.testing.upstream import FakeUpstream, Style
+from registry.testing.upstream_site import serving_upstream
 from registry.testing.waiting import HeldThreads, done, gathered
 from registry.testing.wire import Answer, Wire, answers_in, request
 
@@ -19,13 +22,16 @@ __all__ = [
     "Answer",
     "Built",
     "FailingDisk",
+    "FakeUpstream",
     "HeldThreads",
     "MemoryBlobs",
     "MemoryOpenBlob",
+    "MemoryNetwork",
     "MemoryPackages",
     "MemoryRegistry",
     "MemoryStagedBlob",
     "SiteAgent",
+    "Style",
     "Wire",
     "answers_in",
     "done",
@@ -34,5 +40,6 @@ __all__ = [
     "registry_in_memory",
     "request",
     "sdist",
+    "serving_upstream",
     "wheel",
 ]

@@ -76,7 +76,8 @@ class UpstreamClient:
             raise
         finally:
             answer.free()
-        return Fetched(status=answer.status, headers=answer.headers, body=body, url=answer.url)
+        decoded = {name: value for name, value in answer.headers.items() if name != "content-encoding"}
+        return Fetched(status=answer.status, headers=decoded, body=body, url=answer.url)
 
     async def head(self, url: str, headers: Mapping[str, str], *, timeout: float) -> Fetched:  # noqa: ASYNC109 - not asyncio
         """IFetcher."""
