@@ -17,6 +17,9 @@ from registry.domain.versions import Version
 from registry.domain.wildcards import fits
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INDEXES = frozenset({"simple", "+simple"})
+_LONGEST_NAME = 255
+_WHEEL_PARTS = (5, 6)  # PEP 427: name, version, maybe a build, and three tags
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -83,10 +86,24 @@ class Claim:
     shared: bool
 
 
+def page_candidates(upstream_url: str, name: str) -> tuple[str, ...]:
+    """Where an upstream may tell of a normalised `name`: each address is asked only if the one before answers 404 (or 410).
+
+    After the name's own page comes the upstream's address itself, which may be a directory that lists the files of all its projects. It is
+    one if its answer can be read and has files of the name; all else means that there is no such name. What ends in `simple/` (or devpi's
+    `+simple/`) is left out: that is an index of names, and may be as long as PyPI's.
+    """
+    own = f"{upstream_url}{name}/"
+    return (own,) if upstream_url.rstrip("/").rpartition("/")[2].lower() in _INDEXES else (own, upstream_url)
+
+
 def names_in(filename: str) -> list[Name]:
     """The names that a distribution file may be of, judging by nothing but its file name; the likeliest first."""
+    if len(filename) > _LONGEST_NAME:
+        return []
     if filename.endswith(".whl"):
-        stems = [filename.split("-", 1)[0]]
+        parts = filename.split("-")
+        stems = parts[:1] if len(parts) in _WHEEL_PARTS and _is_version(parts[1]) else []
     else:
         ending = next((ending for ending in SDIST_ENDINGS if filename.endswith(ending)), None)
         if ending is None:
@@ -166,11 +183,12 @@ def _packed(file: File) -> list[object]:
         file.provenance_url,
         dict(file.digests),
         list(file.filled),
+        file.gpg_sig,
     ]
 
 
 def _unpacked(row: Iterable[Any], source: str) -> File:
-    filename, version, sha256, size, requires_python, at, yanked, metadata_sha256, url, provenance_url, digests, filled = row
+    filename, version, sha256, size, requires_python, at, yanked, metadata_sha256, url, provenance_url, digests, filled, gpg_sig = row
     return File(
         id=0,
         filename=filename,
@@ -187,6 +205,7 @@ def _unpacked(row: Iterable[Any], source: str) -> File:
         provenance_url=provenance_url,
         digests=tuple(dict(digests).items()),
         filled=tuple(filled),
+        gpg_sig=gpg_sig,
     )
 
 
@@ -197,7 +216,8 @@ def completed(page: Page, kept: Mapping[tuple[str, str], KeptFile]) -> Page:
 
 def _completed(file: File, kept: Mapping[tuple[str, str], KeptFile]) -> File:
     found = kept.get((file.filename, file.sha256)) or (kept.get((file.filename, "")) if not file.sha256 else None)
-    if found is None:
+    # Without a digest, another upstream's file of this name may be another file.
+    if found is None or (not file.sha256 and found.source != file.source):
         return file
     changes: dict[str, Any] = {}
     if file.size is None:

@@ -1,0 +1,201 @@
+"""What is known of other indexes: who is asked, which names a file may be of, and pages that are packed, merged and completed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry.domain.model import File, Page, ProjectStatus
+from registry.domain.names import Name
+from registry.domain.upstream import KeptFile, Mode, Upstream, completed, merged, names_in, pack, page_candidates, unpack
+from tests.strategies import Distribution, distributions, names, pages
+from tests.upstream_pages import SOURCE, upstream_pages
+
+NAME = Name("foo")
+FILE = File(
+    id=0,
+    filename="foo-1.0.tar.gz",
+    version="1.0",
+    sha256="a" * 64,
+    size=None,
+    requires_python="",
+    uploaded_at=None,
+    source=SOURCE,
+    url="https://files.test/foo-1.0.tar.gz",
+)
+KEPT = KeptFile(source=SOURCE, name="foo", filename=FILE.filename, sha256=FILE.sha256, size=7, metadata=("b" * 64, 3))
+
+
+def page_of(*files: File, status: ProjectStatus = ProjectStatus.ACTIVE) -> Page:
+    """A page of foo."""
+    return Page(name=NAME, display="foo", files=files, status=status)
+
+
+# --- who is asked ---
+
+
+@pytest.mark.parametrize(
+    ("patterns", "name", "serves"),
+    [
+        ((), "anything", True),
+        (("acme-*",), "acme-core", True),
+        (("acme-*",), "acme", False),
+        (("a", "b"), "b", True),
+        (("a",), "ab", False),
+    ],
+)
+def test_patterns_say_what_an_upstream_is_asked(patterns: tuple[str, ...], name: str, serves: bool) -> None:
+    """An upstream with patterns is asked for names that fit one of them, one without for every name."""
+    assert Upstream(name="u", url="https://u.test/", names=patterns).serves(name) is serves
+
+
+def test_an_upstream_that_is_off_is_asked_nothing() -> None:
+    """Mode `off` serves no name, whatever the patterns say."""
+    assert not Upstream(name="u", url="https://u.test/", names=("foo",), mode=Mode.OFF).serves("foo")
+
+
+@given(names())
+def test_a_page_address_has_nothing_of_the_client_but_the_normalised_name(spelling: str) -> None:
+    """Whatever spelling is asked for, the addresses are the configured one and a normalised name below it (hardening row 9)."""
+    name = Name(spelling).normalized
+    assert page_candidates("https://u.test/whl/", name) == (f"https://u.test/whl/{name}/", "https://u.test/whl/")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://u.test/simple/", "https://u.test/Simple/", "https://u.test/root/pypi/+simple/", "https://u.test/simple"]
+)
+def test_an_index_of_names_is_not_asked_for_files(url: str) -> None:
+    """What calls itself simple is never fetched as a directory: PyPI's has tens of megabytes."""
+    assert page_candidates(url, "foo") == (f"{url}foo/",)
+
+
+# --- file names ---
+
+
+@given(distributions())
+def test_the_name_of_a_file_is_among_those_in_its_file_name(built: Distribution) -> None:
+    """Of every wheel and sdist the name is found, however it is spelt."""
+    assert Name(built.name) in names_in(built.filename)
+
+
+@pytest.mark.parametrize(
+    ("filename", "expected"),
+    [
+        ("foo_bar-1.0-py3-none-any.whl", ["foo-bar"]),
+        ("foo_bar-1.0-7-py3-none-any.whl", ["foo-bar"]),
+        ("foo-bar-1.0.tar.gz", ["foo-bar"]),
+        ("foo-2-1.zip", ["foo-2", "foo"]),
+        ("foo-1.0-1.tar.gz", ["foo-1-0", "foo"]),
+        ("Foo.Bar-1.0.tar.gz", ["foo-bar"]),
+        ("foo-1.0.tar.bz2", []),
+        ("foo-1.0.exe", []),
+        ("foo.tar.gz", []),
+        ("foo-bar.tar.gz", []),
+        ("-1.0.tar.gz", []),
+        (".tar.gz", []),
+        ("", []),
+        ("foo.whl", []),
+        ("foo-1.0-any.whl", []),
+        ("foo-bar-py3-none-any.whl", []),
+        ("foo-1.0-a-b-py3-none-any.whl", []),
+        (f"{'a' * 244}-1.0.tar.gz", ["a" * 244]),
+        (f"{'a' * 245}-1.0.tar.gz", []),
+        ("1-" * 100_000 + ".tar.gz", []),
+    ],
+)
+def test_names_in_a_file_name(filename: str, expected: list[str]) -> None:
+    """The likeliest name comes first; what is no file name of a wheel or sdist, or has over 255 characters, is of no name."""
+    assert [name.normalized for name in names_in(filename)] == expected
+
+
+@given(st.text(max_size=300))
+def test_any_text_may_be_a_file_name(text: str) -> None:
+    """Whatever a client sends as a file name, there is an answer."""
+    for ending in ("", ".whl", ".zip"):
+        assert all(isinstance(name, Name) for name in names_in(text + ending))
+
+
+# --- packing ---
+
+
+@given(upstream_pages())
+def test_a_packed_page_is_the_same_page(page: Page) -> None:
+    """Every fact, known or missing, survives being packed for the catalog; the same page makes the same bytes."""
+    packed = pack(page)
+    assert unpack(packed, page.name, SOURCE) == page
+    assert pack(unpack(packed, page.name, SOURCE)) == packed
+
+
+@pytest.mark.parametrize(
+    "moment", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), datetime(1969, 12, 31, 23, 59, 59, 1, tzinfo=UTC)]
+)
+def test_a_packed_time_is_exact(moment: datetime) -> None:
+    """Times survive to the microsecond, at both ends of the calendar and before 1970."""
+    page = page_of(evolve(FILE, uploaded_at=moment))
+    assert unpack(pack(page), NAME, SOURCE).files[0].uploaded_at == moment
+
+
+# --- merging ---
+
+
+def test_nothing_merges_to_nothing() -> None:
+    """Where nobody has the name there is no page."""
+    assert merged(None, []) is None
+
+
+@given(pages(), upstream_pages(), upstream_pages())
+def test_the_first_file_of_a_name_stands(ours: Page, theirs: Page, others: Page) -> None:
+    """Of each file name there is one file: ours if we have it, else the first upstream's; status and name are those of the first page."""
+    found = merged(ours, [theirs, others])
+    assert found is not None
+    everything = [file for page in (ours, theirs, others) if page.status.offers_files for file in page.files]
+    assert {file.filename: file for file in reversed(everything)} == {file.filename: file for file in found.files}
+    assert len({file.filename for file in found.files}) == len(found.files)
+    assert (found.name, found.display, found.status) == (ours.name, ours.display, ours.status)
+
+
+def test_what_an_upstream_quarantined_is_not_merged() -> None:
+    """Files of a page that its upstream has quarantined do not come in by ours (hardening row 20)."""
+    own = evolve(FILE, filename="foo-2.0.tar.gz", source="", id=1)
+    assert merged(page_of(own), [page_of(FILE, status=ProjectStatus.QUARANTINED)]) == page_of(own)
+
+
+# --- completing ---
+
+
+def kept(*found: KeptFile) -> dict[tuple[str, str], KeptFile]:
+    """What is kept, by file name and digest, and by file name alone."""
+    return {key: file for file in found for key in ((file.filename, file.sha256), (file.filename, ""))}
+
+
+def test_missing_facts_are_filled_in_and_named() -> None:
+    """Size and metadata digest of a file that is kept are added, and told as not the upstream's own."""
+    (file,) = completed(page_of(FILE), kept(KEPT)).files
+    assert (file.size, file.metadata_sha256, file.filled) == (7, "b" * 64, ("size", "metadata_sha256"))
+
+
+def test_told_facts_stand() -> None:
+    """What the upstream does tell is not replaced by what was found here, nor called ours."""
+    told = evolve(FILE, size=8, metadata_sha256="c" * 64)
+    assert completed(page_of(told), kept(KEPT)) == page_of(told)
+
+
+@pytest.mark.parametrize("other", [evolve(FILE, sha256="d" * 64), evolve(FILE, filename="foo-1.0.zip")])
+def test_another_file_fills_nothing_in(other: File) -> None:
+    """A kept file of another digest or name says nothing about this one (hardening row 12)."""
+    assert completed(page_of(other), kept(KEPT)) == page_of(other)
+
+
+def test_a_file_without_a_digest_is_completed_by_its_own_upstream_only() -> None:
+    """Where no digest tells, the kept file of that name and upstream is it; another upstream's is not (hardening row 24)."""
+    bare = evolve(FILE, sha256="")
+    assert completed(page_of(bare), kept(KEPT)).files[0].size == KEPT.size
+    assert completed(page_of(bare), kept(evolve(KEPT, source="another"))) == page_of(bare)
+
+
+def test_nothing_kept_changes_nothing() -> None:
+    """Without kept files a page is what it was, whenever that was."""
+    page = page_of(evolve(FILE, uploaded_at=datetime.now(UTC) - timedelta(days=1)))
+    assert completed(page, {}) == page
