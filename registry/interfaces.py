@@ -670,7 +670,7 @@ class IUpstreamCatalog(Interface):
         """Note when kept files (by number) were used last."""
 
     async def size() -> int:
-        """How many bytes the kept files take, with their metadata."""
+        """How many bytes the kept files have, with their metadata; bytes that several share count for each of them."""
 
     async def least_used(limit: int) -> list[KeptFile]:
         """The kept files that were used longest ago."""

@@ -1,8 +1,9 @@
 """Which blobs the rows of files name: their own, and those of their core metadata."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, select
+from sqlalchemy import Column, ColumnElement, Connection, delete, select
 
 from registry.storage.catalog.tables import blobs, files, upstream_files
 
@@ -18,18 +19,25 @@ def digests_of(connection: Connection, which: ColumnElement[bool]) -> set[str]:
 
 def named_among(connection: Connection, digests: Iterable[str]) -> set[str]:
     """Those of `digests` that some file names, of ours or of an upstream's that is kept."""
-    wanted, found = sorted(digests), set[str]()
-    for start in range(0, len(wanted), _BATCH):
-        batch = wanted[start : start + _BATCH]
-        for column in (*_NAMING, *_KEPT):
-            found.update(connection.execute(select(column).distinct().where(column.in_(batch))).scalars())
-    return found
+    return _named(connection, digests, (*_NAMING, *_KEPT))
 
 
 def drop_blobs(connection: Connection, digests: Iterable[str]) -> list[str]:
-    """Forget those of `digests` that no file names any more, and return them. Part of whatever deletes files, after it."""
+    """Forget those of `digests` that no file of ours names any more; those whose bytes nobody names. Part of what deletes files, after it.
+
+    `blobs` tells of what is published: bytes that are left to a kept copy alone go when the cache gives them up, with no row to tell of it.
+    """
     wanted = set(digests)
-    gone = sorted(wanted - named_among(connection, wanted))
+    gone = sorted(wanted - _named(connection, wanted, _NAMING))
     for start in range(0, len(gone), _BATCH):
         connection.execute(delete(blobs).where(blobs.c.sha256.in_(gone[start : start + _BATCH])))
-    return gone
+    return sorted(set(gone) - _named(connection, gone, _KEPT))
+
+
+def _named(connection: Connection, digests: Iterable[str], columns: Sequence[Column[Any]]) -> set[str]:
+    wanted, found = sorted(digests), set[str]()
+    for start in range(0, len(wanted), _BATCH):
+        batch = wanted[start : start + _BATCH]
+        for column in columns:
+            found.update(connection.execute(select(column).distinct().where(column.in_(batch))).scalars())
+    return found
