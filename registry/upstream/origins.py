@@ -60,6 +60,8 @@ class Target:
             raise _unusable(url, "is no address") from None
         if parts.scheme not in _PORTS:
             raise _unusable(url, "is not an http or https address")
+        if "[" in parts.netloc and ":" not in host:
+            raise _unusable(url, "has no usable host")
         origin = Origin(scheme=parts.scheme, host=_host(host, url), port=_PORTS[parts.scheme] if port is None else port)
         if not origin.port:
             raise _unusable(url, "has no usable port")
