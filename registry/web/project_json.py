@@ -1,6 +1,5 @@
 """PyPI's JSON of projects and releases, at the addresses where bots look for it below an index."""
 
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import frozen
@@ -69,7 +68,7 @@ class ProjectJson:
 
         def work() -> Rendered:
             body = render(releases, links)
-            return Rendered(key=None, cost=len(body), body=body, etag=hashlib.sha256(body).hexdigest())
+            return Rendered.of(None, body)
 
         long = sum(len(value) for value in releases.metadata.values() if isinstance(value, str)) > _LONG_METADATA
         many = long or len(releases.page.files) > _MANY_FILES

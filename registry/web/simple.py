@@ -23,7 +23,7 @@ def wanted_representation(call: Call) -> Representation:
 
 async def answer_page(call: Call, library: Library, rendered: Rendered, content_type: str) -> bytes:
     """Answer with `rendered`: 200, or 304 where the client has these very bytes; in the coding that the client likes best."""
-    encoding = choose_encoding(call.header("accept-encoding"), len(rendered.body))
+    encoding = choose_encoding(call.header("accept-encoding"), rendered.size)
     body = await library.encoded(rendered, encoding)
     request: Any = call.request
     public, etag = is_public(call), encoding.mark(rendered.etag)

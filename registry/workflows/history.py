@@ -1,6 +1,5 @@
 """Reading the past: what an index said at an instant, for whom may read it now."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 
@@ -71,6 +70,6 @@ class History:
     async def _rendered(self, render: Callable[[], bytes]) -> Rendered:
         def work() -> Rendered:
             body = render()
-            return Rendered(key=(), cost=len(body), body=body, etag=hashlib.sha256(body).hexdigest())
+            return Rendered.of((), body)
 
         return await self.threads.run(work)

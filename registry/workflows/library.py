@@ -19,7 +19,7 @@ from registry.domain.simple import Links, render_index, render_page
 from registry.interfaces import IBlobs, IOpenBlob, IPackages, IThreads
 from registry.workflows.fallback import Fallback
 from registry.workflows.flights import Flight, Flights
-from registry.workflows.memory import Kept, Memory
+from registry.workflows.memory import Kept, Memory, Wire
 
 _K = TypeVar("_K", bound=Kept)
 
@@ -37,10 +37,34 @@ _MANY_FILES, _MANY_BYTES = 200, 1 << 16
 class Rendered(Kept):
     """A page or index as it goes out: its bytes and their strong validator (unquoted), plain and in codings."""
 
-    body: bytes
+    plain: bytes  # empty while an answer holds it
     etag: str
+    within: Wire | None = None  # the answer whose data ends with it
+    size: int
     state: str = "local"  # or what an upstream said: "miss" the first time, "hit", or "stale"
     encoded: dict[Encoding, bytes] = Factory(dict)
+
+    @classmethod
+    def of(cls, key: Hashable, body: bytes) -> "Rendered":
+        """What was rendered as `body`. Takes a millisecond for every megabyte."""
+        return cls(key=key, cost=len(body), plain=body, size=len(body), etag=hashlib.sha256(body).hexdigest())
+
+    @property
+    def body(self) -> bytes:
+        """The plain bytes."""
+        return self.plain if self.within is None else self.within.data[-self.size :]
+
+    def take_in(self, wire: Wire) -> int:
+        """Kept."""
+        if self.within is not None or not self.size or not wire.data.endswith(self.plain):
+            return 0
+        self.within, self.plain = wire, b""
+        return self.size
+
+    def empty(self) -> None:
+        """Kept. Who has it in hand may read on."""
+        self.plain, self.within = self.body, None
+        super().empty()
 
 
 @define(eq=False, kw_only=True)
@@ -150,7 +174,7 @@ class Library:
             return known
 
         async def compress(_: Flight) -> bytes:
-            if len(rendered.body) < _MANY_BYTES:
+            if rendered.size < _MANY_BYTES:
                 data = encode(rendered.body, encoding)
             else:
                 data = await self.threads.run(encode, rendered.body, encoding)
@@ -260,7 +284,7 @@ class Library:
     async def _rendered(self, key: Hashable, render: Callable[[], bytes], *, many: bool) -> Rendered:
         def work() -> Rendered:
             body = render()
-            return Rendered(key=key, cost=len(body), body=body, etag=hashlib.sha256(body).hexdigest())
+            return Rendered.of(key, body)
 
         return await self.threads.run(work) if many else work()
 

@@ -48,12 +48,18 @@ class Kept:
         self.memory.grow(self, size)
         return True
 
+    def take_in(self, wire: Wire) -> int:
+        """How many bytes need not be kept twice, now that `wire` holds them, too."""
+        return 0
+
     def hold(self, look: bytes, wire: Wire) -> bool:
         """Keep a finished answer with it, for as long as it is kept itself; False where there is no room for that."""
         if not self.grow(len(wire.data) + len(look)):
             return False
         self.wires[look] = wire
         wire.kept = self
+        if self.memory is not None and (saved := self.take_in(wire)):
+            self.memory.grow(self, -saved)
         return True
 
     def empty(self) -> None:

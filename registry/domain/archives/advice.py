@@ -3,7 +3,6 @@
 import re
 
 from packaging.metadata import Metadata, RawMetadata, parse_email
-from trove_classifiers import classifiers, deprecated_classifiers
 
 from registry.domain.errors import shown
 
@@ -36,6 +35,9 @@ def _of_fields(known: RawMetadata) -> list[str]:
         found = []
     except ExceptionGroup as group:
         found = [f"The metadata is not up to the specification: {error}" for error in group.exceptions]
+    # Imported with the first upload: it is half a megabyte.
+    from trove_classifiers import classifiers, deprecated_classifiers  # noqa: PLC0415
+
     for classifier in known.get("classifiers", []):
         if classifier in deprecated_classifiers:
             found.append(f"The classifier {shown(classifier, 100)} is deprecated")

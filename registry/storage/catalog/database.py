@@ -212,6 +212,8 @@ def _engine(path: Path) -> Engine:
             "journal_mode=WAL",
             # A commit that was answered survives a power cut.
             "synchronous=FULL",
+            # What SQLite caches, the kernel caches already; in KiB, for each of the connections.
+            "cache_size=-256",
             "foreign_keys=ON",
         ):
             connection.execute(f"PRAGMA {pragma}")
