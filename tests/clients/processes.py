@@ -183,6 +183,21 @@ class Server:
         assert page.status in {200, 404}, page
         return {Path(link).name: urlsplit(link).path for link in re.findall(r'href="([^"#]+)#', page.body.decode())}
 
+    @contextmanager
+    def log_of(self, part: str) -> Iterator[Callable[[], list[str]]]:
+        """What is asked of it in this block: a function for afterwards, which gives the paths in the access log that hold `part`."""
+        log = self.data_dir / "access.log"
+
+        def lines() -> list[str]:
+            # The log is written now and then, in order: all before a request of ours is there once that request is.
+            mark = f"/-/health/{os.urandom(8).hex()}"
+            self.ask("GET", mark, token="")
+            eventually(lambda: log.exists() and mark in log.read_text(), "the access log")
+            return log.read_text().splitlines()
+
+        before = len(lines())
+        yield lambda: [line.split('"')[1].split()[1] for line in lines()[before:] if part in line]
+
     def accepts(self) -> bool:
         """Whether it still takes connections."""
         try:

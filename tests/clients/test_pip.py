@@ -1,5 +1,7 @@
 """Installing with pip."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -49,6 +51,28 @@ def test_pip_downloads_wheels_and_sdists_as_built(stocked: Server, client: Clien
         client.pip("download", *index(stocked), *options, "--dest", client.folder / "got", "my-package==1.0").worked()
     got = {file.name: file.read_bytes() for file in (client.folder / "got").iterdir()}
     assert got == {file.name: file.read_bytes() for file in (*built.old, *built.base)}
+
+
+def test_pip_resolves_without_the_wheels(stocked: Server, client: Client, built: Built) -> None:
+    """Only resolving, pip reads metadata beside wheels and no wheel (PEP 658), and finds there what they need (hardening row 17)."""
+    report = client.folder / "report.json"
+    options = ("--dry-run", "--ignore-installed", "--only-binary", ":all:", "--report", report)
+    with stocked.log_of("/files/") as asked:
+        client.pip("install", *index(stocked), *options, "my-package").worked()
+    found = {item["metadata"]["name"]: item["metadata"] for item in json.loads(report.read_text())["install"]}
+    assert {name: data["version"] for name, data in found.items()} == {"My.Package": "1.1", "my-base": "1.0"}
+    assert found["My.Package"]["requires_dist"] == ["my-base>=1.0"]
+    assert {Path(path).name for path in asked()} == {f"{one.name}.metadata" for one in (built.new[0], built.base[0])}
+
+
+def test_what_lies_beside_a_built_wheel_is_in_it(stocked: Server, built: Built) -> None:
+    """Metadata of wheels that real backends built is byte by byte what the wheels hold (hardening row 17)."""
+    for name, wheels in (("my-package", (built.old[0], built.new[0], built.future[0])), ("my-base", built.base[:1])):
+        paths = stocked.files(name)
+        for one in wheels:
+            with zipfile.ZipFile(one) as archive:
+                (inside,) = [archive.read(path) for path in archive.namelist() if path.endswith(".dist-info/METADATA")]
+            assert stocked.ask("GET", f"{paths[one.name]}.metadata").body == inside
 
 
 def test_pip_keeps_away_from_a_python_to_come(stocked: Server, client: Client) -> None:

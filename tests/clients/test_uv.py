@@ -1,5 +1,6 @@
 """Publishing and installing with uv."""
 
+import hashlib
 import sys
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def test_uv_installs_from_an_sdist(stocked: Server, client: Client) -> None:
     """Sdists of hatchling and of setuptools are downloaded, built and installed."""
     install(client, stocked, "--no-binary", ":all:", "--no-build-isolation", "my-package==1.0").worked()
     assert client.version_in(client.folder / "site") == "1.0"
+
+
+def test_uv_resolves_without_the_wheels(stocked: Server, client: Client, built: Built) -> None:
+    """Only resolving, uv reads the metadata beside wheels, whose digest it verifies, and no wheel (PEP 658, hardening row 17)."""
+    (client.folder / "wanted.in").write_text("my-package\n")
+    where = ("--index-url", stocked.index(), "--python", sys.executable, "--only-binary", ":all:")
+    with stocked.log_of("/files/") as asked:
+        said = client.uv("pip", "compile", *where, "--generate-hashes", "wanted.in").worked().out
+    assert "my-package==1.1" in said
+    assert "my-base==1.0" in said
+    digests = [hashlib.sha256(wheel.read_bytes()).hexdigest() for wheel in (built.new[0], built.base[0])]
+    assert all(f"--hash=sha256:{digest}" in said for digest in digests)
+    assert {Path(path).name for path in asked()} == {f"{wheel.name}.metadata" for wheel in (built.new[0], built.base[0])}
 
 
 def test_uv_keeps_away_from_a_python_to_come(stocked: Server, client: Client) -> None:
