@@ -47,7 +47,7 @@ from registry.domain.project_json import Releases
 from registry.domain.protection import ProtectionRule
 from registry.domain.releases import NameStatus, Prospect
 from registry.domain.tokens import Secret
-from registry.domain.upstream import Claim, KeptFile, Said
+from registry.domain.upstream import Claim, Forgotten, Holding, KeptFile, Said
 from registry.domain.versions import Version
 
 T = TypeVar("T")
@@ -680,6 +680,25 @@ class IUpstreamCatalog(Interface):
 
     async def forget_files(ids: Sequence[int]) -> list[str]:
         """Forget kept files by number; the sha256 of their blobs, some of which others may still name."""
+
+
+class IKeeping(Interface):
+    """What is kept of upstreams, for whoever makes room. Each of these is told in the journal, so that no memory offers what is gone."""
+
+    async def holdings() -> list[Holding]:
+        """How much is kept of each upstream: a `Holding` each, by name of the upstream."""
+
+    async def evict(ids: Sequence[int], actor: Actor) -> Forgotten:
+        """Forget kept files by number, to make room (`upstream.evict`). Their bytes are the caller's to release."""
+
+    async def purge(names: Sequence[Name] | None, actor: Actor) -> Forgotten:
+        """Forget what was said of these names, and their kept files; None: of all (`upstream.purge`, for each name)."""
+
+    async def take_in(pages: Sequence[Said], files: Sequence[KeptFile], actor: Actor) -> int:
+        """Keep pages that are newer than what is known, and note that files are kept, all or nothing (`upstream.import`); how many pages.
+
+        The blobs of the files are kept already.
+        """
 
 
 class IFetcher(Interface):

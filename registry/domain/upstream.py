@@ -77,6 +77,40 @@ class KeptFile:
     kept_at: datetime = _EPOCH
     used_at: datetime = _EPOCH
 
+    @property
+    def bytes(self) -> int:
+        """What it takes, its metadata included."""
+        return self.size + (self.metadata[1] if self.metadata is not None else 0)
+
+
+@frozen(kw_only=True)
+class Holding:
+    """How much is kept of one upstream; files with their metadata, in bytes."""
+
+    source: str
+    pages: int
+    files: int
+    bytes: int
+
+
+@frozen(kw_only=True)
+class Forgotten:
+    """How much was forgotten; `digests` are those of the files' blobs, some of which something else may name."""
+
+    pages: int = 0
+    files: int = 0
+    bytes: int = 0
+    digests: frozenset[str] = frozenset()
+
+    def and_more(self, other: "Forgotten") -> "Forgotten":
+        """Both together."""
+        return Forgotten(
+            pages=self.pages + other.pages,
+            files=self.files + other.files,
+            bytes=self.bytes + other.bytes,
+            digests=self.digests | other.digests,
+        )
+
 
 @frozen(kw_only=True)
 class Claim:

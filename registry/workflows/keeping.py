@@ -1,0 +1,127 @@
+"""Keeping what upstreams sent: within its budget, the least recently used out first, and never a byte that something else names."""
+
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Any
+
+from attrs import Factory, define
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from registry.domain.model import Actor, Change
+from registry.interfaces import IBlobs, IKeeping, IPackages, IUpstreamCatalog
+from registry.workflows.flights import Flight, Flights
+from registry.workflows.upkeep import sweep
+
+_log = Logger()
+_NOBODY = Actor(user_id=None, username="")
+_BATCH = 200
+# What is freed beyond what is needed: each time something is, pages in memory are made anew.
+_SPARE = 20  # as a part of the budget: a twentieth
+
+
+@define(kw_only=True, eq=False)
+class Keeping:
+    """Keeps kept files within `budget` bytes, and remembers when each was used.
+
+    `note` and `kept` are called as files are used and kept; they never wait. Rows go first and bytes after them: a crash in between leaves
+    bytes that nothing names, which the next sweep removes.
+    """
+
+    catalog: IUpstreamCatalog
+    keeping: IKeeping
+    packages: IPackages
+    blobs: IBlobs
+    budget: int
+    now: Callable[[], datetime]
+    _moments: dict[int, datetime] = Factory(dict)  # by number of the file
+    _flights: Flights = Factory(Flights)
+    _more: bool = False  # a file was kept since the last round began
+    _unswept: bool = False  # something was purged since the last sweep began
+    _under_way: "set[Deferred[Any]]" = Factory(set)
+
+    def note(self, file_id: int) -> None:
+        """A kept file is being used."""
+        self._moments[file_id] = self.now()
+
+    async def flush(self) -> None:
+        """Write what was noted, in one transaction. What cannot be written is kept for the next time."""
+        moments, self._moments = self._moments, {}
+        if not moments:
+            return
+        try:
+            await self.catalog.used(moments)
+        except BaseException:
+            self._moments = {**moments, **self._moments}
+            raise
+
+    def kept(self) -> None:
+        """A file was kept a moment ago: make room again, in the background."""
+        self._more = True
+        self._begin("making room for upstreams' files", self.tidy())
+
+    def hear(self, changes: tuple[Change, ...]) -> None:
+        """Hear of changes (IJournal listener): what another process has forgotten (the command line) leaves the disk, too."""
+        if any(change.action == "upstream.purge" for change in changes):
+            self._unswept = True
+            self._begin("removing what was purged", self._flights.once("sweep", self._sweep))
+
+    async def tidy(self) -> int:
+        """Forget the least recently used files until the rest fits, and some more; how many bytes were forgotten. One round at a time."""
+        return await self._flights.once("tidy", self._tidy)
+
+    async def settled(self) -> None:
+        """Return when nothing is under way any more."""
+        while self._under_way:
+            waiting: Deferred[None] = Deferred()
+            next(iter(self._under_way)).addBoth(_pass_on, waiting)
+            await waiting
+
+    async def _tidy(self, _: Flight) -> int:
+        forgotten = 0
+        while True:
+            self._more = False
+            size = await self.catalog.size()
+            if size > self.budget:
+                await self.flush()
+                forgotten += await self._forget(size - self.budget + self.budget // _SPARE)
+            if not self._more:
+                return forgotten
+
+    async def _forget(self, wanted: int) -> int:
+        """Forget files until `wanted` bytes are; how many were."""
+        forgotten = files = 0
+        while forgotten < wanted:
+            ids, promised = [], forgotten
+            for file in await self.catalog.least_used(_BATCH):
+                if promised < wanted:
+                    ids.append(file.id)
+                    promised += file.bytes
+            gone = await self.keeping.evict(ids, _NOBODY)
+            if not gone.files:
+                break
+            await self.blobs.release(sorted(gone.digests), self.packages.named)
+            forgotten, files = forgotten + gone.bytes, files + gone.files
+        _log.info(
+            "[upstream] cache_size is reached: {files} files ({size:,} bytes) that nobody has used for the longest were forgotten",
+            files=files,
+            size=forgotten,
+        )
+        return forgotten
+
+    async def _sweep(self, _: Flight) -> None:
+        while self._unswept:
+            self._unswept = False
+            await sweep(self.packages, self.blobs)
+
+    def _begin(self, what: str, work: Coroutine[Any, Any, object]) -> None:
+        running: Deferred[Any] = Deferred.fromCoroutine(work)
+        running.addErrback(lambda failure: _log.failure("{what} failed; it will be tried again", failure, what=what))
+        if not running.called:
+            self._under_way.add(running)
+            running.addCallback(lambda _: self._under_way.discard(running))
+
+
+def _pass_on(result: object, waiting: "Deferred[None]") -> object:
+    waiting.callback(None)
+    return result
