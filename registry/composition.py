@@ -24,6 +24,7 @@ from registry.storage.catalog.groups import SqlGroups
 from registry.storage.catalog.history import SqlHistory
 from registry.storage.catalog.inventory import SqlInventory
 from registry.storage.catalog.jobs import SqlJobs
+from registry.storage.catalog.keeping import SqlKeeping
 from registry.storage.catalog.members import SqlMembers
 from registry.storage.catalog.namespaces import SqlNamespaces
 from registry.storage.catalog.packages import SqlPackages
@@ -111,6 +112,7 @@ class Store:
     audit: SqlAudit
     history: SqlHistory
     upstream: SqlUpstream
+    keeping: SqlKeeping
     blobs: DirectoryBlobs
 
     @classmethod
@@ -155,6 +157,7 @@ class Store:
             audit=SqlAudit(database),
             history=SqlHistory(database),
             upstream=SqlUpstream(database),
+            keeping=SqlKeeping(database),
         )
 
 
