@@ -190,6 +190,8 @@ def test_the_worst_that_affects_the_version_is_told() -> None:
     high = record(id="B", severity="high", events=[{"introduced": "1"}, {"fixed": "2"}])
     assert [found and found.id for found in (worst(low, high, version=version) for version in ("0.5", "1.5", "2"))] == ["A", "B", "A"]
     assert worst(low, high, version="2", least=Severity.HIGH) is None
+    listed = [record(id=severity, severity=severity, versions=["1.0"]) for severity in ("low", "critical", "medium")]
+    assert [found and found.id for found in (worst(*listed), worst(*reversed(listed)))] == ["critical", "critical"]
 
 
 def test_an_unrated_record_has_the_severity_of_its_aliases() -> None:

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.domain.curation.cases import read_cases
 from registry.domain.curation.policy import Policy
+from registry.domain.curation.waivers import waivers
 from registry.domain.errors import InvalidSetting
 from registry.domain.model import ProjectStatus
 from tests.domain.curation.policies import NOW
@@ -51,6 +53,15 @@ expect = cooldown
     assert case.fulfilled(case.judged(Policy(min_age=timedelta(days=7))))
     assert not case.fulfilled(case.judged(Policy()))
     assert not case.fulfilled(case.judged(Policy(hide_yanked=True))), "another rule is not the one that was expected"
+
+
+@pytest.mark.parametrize(("expect", "bare", "lifted"), [("allow", False, True), ("exception", False, True), ("cooldown", True, False)])
+def test_what_an_exception_lets_in_is_allowed(expect: str, bare: bool, lifted: bool) -> None:
+    """Who expects that a file comes in need not say how, but may."""
+    (case,) = read_cases(f"[x]\nname = app\nversion = 1.0\nexpect = {expect}\n", NOW)
+    policy = Policy(min_age=timedelta(days=7))
+    assert case.fulfilled(case.judged(policy)) is bare
+    assert case.fulfilled(case.judged(evolve(policy, exceptions=waivers("app until 2027-01-01 because of a test")))) is lifted
 
 
 @pytest.mark.parametrize(("word", "yanked"), [("no", None), ("No", None), ("yes", ""), ("bad", "bad")])
