@@ -210,6 +210,44 @@ job guest      401 401 401 401   | 401 401 401 401   | 401 401 401 401
 job developer  401 401 401 401   | 401 401 401 401   | 401 401 401 401
 job shut out   401 401 401 401   | 401 401 401 401   | 401 401 401 401
 """,
+    Permission.READ_UPSTREAM: """
+anonymous      401 401 401 401   | 401 401 401 401   | 401 401 401 401
+stranger       404 404 404 404   | 403 403 403 403   | 403 403 403 403
+guest          403 403 403 403   | 403 403 403 403   | 403 403 403 403
+planner        403 403 403 403   | 403 403 403 403   | 403 403 403 403
+reporter       403 403 403 403   | 403 403 403 403   | 403 403 403 403
+developer      403 403 403 403   | 403 403 403 403   | 403 403 403 403
+maintainer      ok  ok  ok  ok   |  ok  ok  ok  ok   |  ok  ok  ok  ok
+owner           ok  ok  ok  ok   |  ok  ok  ok  ok   |  ok  ok  ok  ok
+admin           ok  ok  ok  ok   |  ok  ok  ok  ok   |  ok  ok  ok  ok
+deploy read    401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy write   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy group   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy other   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy none    401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job guest      401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job developer  401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job shut out   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+""",
+    Permission.ADMIN_UPSTREAM: """
+anonymous      401 401 401 401   | 401 401 401 401   | 401 401 401 401
+stranger       404 404 404 404   | 403 403 403 403   | 403 403 403 403
+guest          403 403 403 403   | 403 403 403 403   | 403 403 403 403
+planner        403 403 403 403   | 403 403 403 403   | 403 403 403 403
+reporter       403 403 403 403   | 403 403 403 403   | 403 403 403 403
+developer      403 403 403 403   | 403 403 403 403   | 403 403 403 403
+maintainer     403 403 403 403   | 403 403 403 403   | 403 403 403 403
+owner          403 403 403 403   | 403 403 403 403   | 403 403 403 403
+admin           ok  ok  ok  ok   |  ok  ok  ok  ok   |  ok  ok  ok  ok
+deploy read    401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy write   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy group   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy other   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+deploy none    401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job guest      401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job developer  401 401 401 401   | 401 401 401 401   | 401 401 401 401
+job shut out   401 401 401 401   | 401 401 401 401   | 401 401 401 401
+""",
 }
 
 # The same for private, internal and public groups.
@@ -356,6 +394,8 @@ SCOPES = {
     Permission.LIST_PACKAGES: {"api", "read_api"},
     Permission.DESTROY_PACKAGE: {"api"},
     Permission.CURATE_PACKAGE: {"api"},
+    Permission.READ_UPSTREAM: {"api", "read_api"},
+    Permission.ADMIN_UPSTREAM: {"api"},
     Permission.READ_USER: {"api", "read_api", "read_user"},
     Permission.READ_GROUP_PACKAGE: {"api", "read_api", "read_package_registry", "write_package_registry"},
     Permission.READ_PROJECT: {"api", "read_api"},

@@ -100,7 +100,7 @@ class World:
     ) -> Answer:
         """What a caller gets."""
         shown = self.passes.get((caller, place))
-        carried = {} if shown is None else shown.headers(rest="/pypi" not in path or "/pypi/status/" in path)
+        carried = {} if shown is None else shown.headers(rest="/pypi" not in path or "/pypi/status/" in path or "/pypi/upstream" in path)
         return self.registry.ask(method, path, {**carried, **(headers or {})}, body)
 
 
@@ -267,6 +267,25 @@ def test_curating_follows_the_matrix(world: World, caller: str) -> None:
         if not refused(answer, letter):
             assert (name, answer.code, answer.json["status"]) == (name, 200, "active")
     assert all(done(world.registry.store.releases.statuses(number)) == [] for number in world.ids.values())
+
+
+@pytest.mark.parametrize("caller", TABLE)
+def test_sharing_our_names_with_upstreams_follows_the_matrix(world: World, caller: str) -> None:
+    """Administrators alone let a project fetch a name of ours from upstream; who deletes packages there may know (hardening row 8)."""
+    letters = NOT_HERE if caller.startswith("job ") else TABLE[caller][3]
+    for name, letter in zip(PROJECTS, letters, strict=True):
+        base = f"/api/v4/projects/{world.ids[name]}/packages/pypi/upstream"
+        # A project whose package registry is off has its list all the same.
+        reading = "+" if name == "off" and TABLE[caller][3] == ALL and not caller.startswith("job ") else letter
+        listed = world.ask(caller, name, "GET", base)
+        if not refused(listed, reading):
+            assert (name, listed.code, listed.json) == (name, 200, [])
+        for answer in (world.ask(caller, name, "PUT", f"{base}/idle"), world.ask(caller, name, "DELETE", f"{base}/idle")):
+            if caller == "admin":
+                assert (name, answer.code) == (name, 204)
+            else:
+                assert refused(answer, "f" if reading == "+" else reading)
+    assert all(done(world.registry.store.upstream.shared(number)) == () for number in world.ids.values())
 
 
 @pytest.mark.parametrize("caller", GROUP_TABLE)
