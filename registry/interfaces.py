@@ -91,7 +91,7 @@ class IStagedBlob(Interface):
         """Take the next bytes, at once. Calls `on_full` when too much waits for the disk and `on_space` when it has drained."""
 
     def follow(on_progress: Callable[[int], None]) -> None:
-        """Write what comes as soon as the disk is free, and tell `on_progress` how many bytes can be `read`. Only before the first `write`."""
+        """Write what comes as soon as the disk is free, and tell `on_progress` how many bytes can be `read`. Before the first `write`."""
 
     def read(offset: int, length: int) -> "Deferred[bytes]":
         """Awaitable with `length` bytes from `offset`, of those that `follow` told of; also after `finish` and `keep`, until `discard`."""
@@ -637,7 +637,10 @@ class IUpstreamCatalog(Interface):
     """What is ours and nobody else's, what upstreams said, and what of theirs is kept. Only sharing is told in the journal."""
 
     async def claim(name: Name, project_ids: Sequence[int]) -> Claim:
-        """Whose `name` is: the `Claim` as far as these projects are concerned. True to the last commit of anybody."""
+        """Whose `name` is: the `Claim` as far as these projects are concerned. True to the last commit of anybody.
+
+        It is shared among several if one of them shares it, and so do all of them that hold something under it.
+        """
 
     async def share(project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:
         """Let a project fetch a name of ours from upstream beside its own, or no longer. What changes nothing leaves no journal row.

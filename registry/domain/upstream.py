@@ -73,6 +73,7 @@ class KeptFile:
     sha256: str
     size: int
     metadata: tuple[str, int] | None = None
+    licence: str | None = None  # as its core metadata tells it; None: that was never read
     id: int = 0
     kept_at: datetime = _EPOCH
     used_at: datetime = _EPOCH
@@ -114,7 +115,7 @@ class Forgotten:
 
 @frozen(kw_only=True)
 class Claim:
-    """Whose a name is. `own`: it was published here once; `shared`: the project in question may fetch it from upstream all the same."""
+    """Whose a name is. `own`: it was published here once; `shared`: the projects in question may fetch it from upstream all the same."""
 
     own: bool
     shared: bool

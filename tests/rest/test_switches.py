@@ -197,7 +197,7 @@ def test_what_is_no_name_is_not_shared(cast: Cast, name: str, message: str) -> N
 
 
 def test_sharing_is_not_for_owners(cast: Cast) -> None:
-    """Maintainers and Owners read the list, administrators alone change it, and others get neither (hardening row 8)."""
+    """Maintainers and Owners read the list, administrators alone change it, and others get neither (hardening row 24)."""
     ann, number = cast.new("ann")
     for role, reads in ((30, 403), (40, 200), (50, 200)):
         cast.root.delete(f"{TOP}/members/{number}")

@@ -102,7 +102,7 @@ def foreign(filename: str, **facts: Any) -> File:
 
 
 def test_a_name_is_ours_from_its_first_file_on_and_for_good(catalog: Catalog) -> None:
-    """A name that was ever published, in any spelling and any project, is ours, though nothing of it is left (hardening row 8)."""
+    """A name that was ever published, in any spelling and any project, is ours, though nothing of it is left (hardening row 24)."""
     assert catalog.claim("demo") == Claim(own=False, shared=False)
     catalog.publish("demo-1.0.tar.gz", name="My.Demo")
     for spelling in ("my-demo", "MY_DEMO", "my.demo"):
@@ -124,6 +124,19 @@ def test_a_name_is_shared_in_one_project(catalog: Catalog) -> None:
     assert catalog.claim("my-demo", 3, 4).shared is False
     catalog.share("MY-DEMO", shared=False)
     assert catalog.claim("my-demo", 1).shared is False
+
+
+def test_leave_for_one_project_is_not_that_of_others(catalog: Catalog) -> None:
+    """Several projects together share a name only if each that holds something under it does (hardening row 24)."""
+    catalog.publish("demo-1.0.tar.gz")
+    catalog.share("demo", 2)
+    assert catalog.claim("demo", 2).shared is True
+    assert catalog.claim("demo", 1).shared is False
+    assert catalog.claim("demo", 1, 2).shared is False
+    catalog.share("demo", 1)
+    assert catalog.claim("demo", 1, 2).shared is True
+    catalog.share("demo", 2, shared=False)
+    assert catalog.claim("demo", 1, 2).shared is True
 
 
 def test_shared_names_are_listed_by_project(catalog: Catalog) -> None:

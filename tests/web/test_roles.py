@@ -271,7 +271,7 @@ def test_curating_follows_the_matrix(world: World, caller: str) -> None:
 
 @pytest.mark.parametrize("caller", TABLE)
 def test_sharing_our_names_with_upstreams_follows_the_matrix(world: World, caller: str) -> None:
-    """Administrators alone let a project fetch a name of ours from upstream; who deletes packages there may know (hardening row 8)."""
+    """Administrators alone let a project fetch a name of ours from upstream; who deletes packages there may know (hardening row 24)."""
     letters = NOT_HERE if caller.startswith("job ") else TABLE[caller][3]
     for name, letter in zip(PROJECTS, letters, strict=True):
         base = f"/api/v4/projects/{world.ids[name]}/packages/pypi/upstream"

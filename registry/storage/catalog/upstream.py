@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select, update
 from zope.interface import implementer
 
 from registry.domain.errors import UnknownProject
@@ -16,7 +16,7 @@ from registry.domain.upstream import Claim, KeptFile, Said, pack, unpack
 from registry.interfaces import IUpstreamCatalog
 from registry.storage.catalog.database import Database, Writing
 from registry.storage.catalog.prepared import Prepared, insert_row
-from registry.storage.catalog.tables import own_names, projects, shared_names, upstream_files, upstream_pages
+from registry.storage.catalog.tables import own_names, packages, projects, shared_names, upstream_files, upstream_pages
 
 _OWN = Prepared(select(own_names.c.name).where(own_names.c.name == bindparam("name")))
 _BATCH = 500
@@ -31,12 +31,18 @@ class SqlUpstream:
 
     async def claim(self, name: Name, project_ids: Sequence[int]) -> Claim:
         """IUpstreamCatalog."""
-        shared = select(shared_names.c.name).where(shared_names.c.name == name.normalized, shared_names.c.project_id.in_(project_ids))
-        return await self._database.read(
-            lambda connection: Claim(
-                own=_OWN.first(connection, name=name.normalized) is not None, shared=connection.execute(shared).first() is not None
-            )
+        sharing = select(shared_names.c.project_id).where(
+            shared_names.c.name == name.normalized, shared_names.c.project_id.in_(project_ids)
         )
+        holding = select(packages.c.project_id).where(packages.c.name == name.normalized, packages.c.project_id.in_(project_ids))
+
+        def work(connection: Connection) -> Claim:
+            own = _OWN.first(connection, name=name.normalized) is not None
+            leave = set(connection.execute(sharing).scalars())
+            # A group's page shows what all of its projects hold: leave that one has is not the others'.
+            return Claim(own=own, shared=bool(leave) and leave.issuperset(connection.execute(holding).scalars()))
+
+        return await self._database.read(work)
 
     async def share(self, project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:
         """IUpstreamCatalog."""
