@@ -32,7 +32,7 @@ class SqlSettings:
 
         def work(writing: Writing) -> Mapping[str, object]:
             known = _all(writing.connection)
-            changed = {name: value for name, value in changes.items() if name not in known or known[name] != value}
+            changed = {name: value for name, value in changes.items() if known.get(name) != value}
             if changed:
                 writing.connection.execute(delete(settings).where(settings.c.name.in_(changed)))
                 writing.connection.execute(insert(settings), [{"name": name, "value": value} for name, value in changed.items()])
