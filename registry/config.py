@@ -326,8 +326,8 @@ class UpstreamIndex:
     url: str = _key("", index_url, "The index that names not held here are asked of; empty: PyPI.")
     mode: str = _key(
         "cache",
-        word_of("cache", "stream", "redirect", "off"),
-        "cache: fetch and keep; stream: fetch; redirect: send clients there; off: neither.",
+        word_of("cache", "stream", "redirect", "offline", "off"),
+        "cache: fetch and keep; stream: fetch; redirect: send clients there; offline: give what is kept, ask nobody; off: none of it.",
     )
     priority: int = _key(
         "0", count, "The lowest number is asked first; the first index that has a name is the only one that counts for it."

@@ -29,6 +29,7 @@ class Mode(Enum):
     CACHE = "cache"  # given to the client as they come, and kept
     STREAM = "stream"  # given to the client, and not kept
     REDIRECT = "redirect"  # the client is sent there (GitLab)
+    OFFLINE = "offline"  # nobody is asked; what is kept is given, however old it is
     OFF = "off"
 
 
@@ -241,6 +242,26 @@ def _unpacked(row: Iterable[Any], source: str) -> File:
         digests=tuple(dict(digests).items()),
         filled=tuple(filled),
         gpg_sig=gpg_sig,
+    )
+
+
+def available(page: Page, kept: Sequence[KeptFile]) -> Page:
+    """The page with those of its files only that are kept, and no facts that only its index can serve. For who cannot ask anybody."""
+    digests = {(file.source, file.filename, file.sha256) for file in kept}
+    names = {(file.source, file.filename) for file in kept}
+    metadata = {file.metadata[0] for file in kept if file.metadata is not None}
+    return evolve(
+        page,
+        files=tuple(
+            evolve(
+                file,
+                metadata_sha256=file.metadata_sha256 if file.metadata_sha256 in metadata else "",
+                provenance=False,
+                provenance_url="",
+            )
+            for file in page.files
+            if ((file.source, file.filename, file.sha256) in digests if file.sha256 else (file.source, file.filename) in names)
+        ),
     )
 
 

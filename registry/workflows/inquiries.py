@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from registry.domain.errors import UpstreamBroken, UpstreamRefused, UpstreamUnavailable
 from registry.domain.names import Name
-from registry.domain.upstream import Said, Upstream
+from registry.domain.upstream import Mode, Said, Upstream, available
 from registry.interfaces import IFetcher, IThreads, IUpstreamCatalog
 from registry.workflows.flights import Flight, Flights
 
@@ -54,6 +54,8 @@ class Inquiries:
     async def _do_ask(self, upstream: Upstream, name: Name, newer_than: datetime | None) -> tuple[Said, str]:
         known = await self.catalog.said(upstream.name, name)
         now = self.now()
+        if upstream.mode is Mode.OFFLINE:
+            return await self._kept(upstream, name, known)
         if known is not None:
             age = now - known.fetched_at
             # A clock that was set back makes ages negative; then nobody knows how old it is.
@@ -70,6 +72,14 @@ class Inquiries:
                 _log.warn("{source} cannot be asked about a name, what it said before is given: {error}", source=upstream.name, error=error)
                 return known, "stale"
             raise
+
+    async def _kept(self, upstream: Upstream, name: Name, known: Said | None) -> tuple[Said, str]:
+        """What is known of a name for ever, for want of anybody to ask: of its files those that are here."""
+        if known is None or known.page is None:
+            return Said(source=upstream.name, name=name, page=None, etag="", fetched_at=self.now()), "hit"
+        fresh = timedelta(0) <= self.now() - known.fetched_at < upstream.fresh_for
+        page = available(known.page, await self.catalog.kept(name))
+        return evolve(known, page=page if page.files else None), "hit" if fresh else "stale"
 
     async def _fetch(self, upstream: Upstream, name: Name, known: Said | None) -> Said:
         headers = {"Accept": _ACCEPT}
