@@ -52,6 +52,7 @@ class Arrivals:
     blobs: IBlobs
     core_metadata: Callable[[Any, int, File], bytes | None]  # out of an open wheel, in a thread; None if it cannot be read
     on_used: Callable[[int], object] = lambda _: None  # hears the number of every kept file that is used
+    on_kept: Callable[[], object] = lambda: None  # hears that another file is kept
     _starting: Flights = Factory(Flights)  # files that are asked for and have not begun to come
     _transfers: dict[str, Transfer] = Factory(dict)  # files on their way, by address
 
@@ -63,7 +64,11 @@ class Arrivals:
         for kept in await self.catalog.kept(name):
             if kept.metadata is not None and kept.metadata[0] == file.metadata_sha256:
                 with suppress(BlobMissing):
-                    return Arrival(name=name, file=beside, blob=await self.blobs.open(file.metadata_sha256), state="hit")
+                    blob = await self.blobs.open(file.metadata_sha256)
+                    self.on_used(kept.id)
+                    return Arrival(name=name, file=beside, blob=blob, state="hit")
+        if upstream.mode is Mode.OFFLINE:
+            raise UnknownFile(filename=beside.filename)
         fetched = await self.fetcher.fetch(file.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
         if fetched.status != HTTPStatus.OK:
             raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} for metadata that its index advertises")
@@ -93,6 +98,7 @@ class Arrivals:
             await staged.finish()
             await staged.keep()
             await self.catalog.keep_file(kept)
+            self.on_kept()
         finally:
             staged.discard()
 
@@ -104,6 +110,8 @@ class Arrivals:
                     blob = await self.blobs.open(kept.sha256)
                     self.on_used(kept.id)
                     return Arrival(name=name, file=evolve(file, sha256=kept.sha256, size=kept.size), blob=blob, state="hit")
+        if upstream.mode is Mode.OFFLINE:
+            raise UnknownFile(filename=file.filename)
         if upstream.mode is Mode.REDIRECT:
             raise Elsewhere(url=file.url)
         transfer = self._transfers.get(file.url)
@@ -149,6 +157,7 @@ class Arrivals:
             await self._keep_small(metadata, kept)
         else:
             await self.catalog.keep_file(kept)
+            self.on_kept()
 
 
 async def _no_end(_: Transfer, __: Digests) -> None:
