@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from registry.config import Upstream
-from registry.testing import Answer, MemoryRegistry, registry_in_memory
+from registry.testing import OPERATOR, Answer, MemoryRegistry, done, registry_in_memory
 from registry.testing.registry import FORGIVING
 from tests.rest.api import FORBIDDEN, NO_GROUP, NO_PROJECT, Api, Cast, told
 
@@ -68,7 +68,7 @@ def test_the_instances_switch_is_inherited_and_locked(cast: Cast) -> None:
 
 
 def test_the_configuration_is_the_instances_first_word(registry: MemoryRegistry, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """`[upstream] enabled = no` holds until an administrator says otherwise."""
+    """`[upstream] enabled = no` holds until an administrator says otherwise, and again when he takes that back."""
     config = evolve(FORGIVING, upstream=Upstream(enabled=False))
     made = registry_in_memory(tmp_path_factory.mktemp("off") / "data", config=config)
     root = Api(made, made.root_token)
@@ -77,6 +77,10 @@ def test_the_configuration_is_the_instances_first_word(registry: MemoryRegistry,
     root.put("/application/settings", **{FORWARDING: True})
     assert root.get("/application/settings").json[FORWARDING] is True
     assert shown(root.get("/projects/1")) == project()
+    # As the command line's "inherit" does.
+    done(made.store.settings.change_settings({FORWARDING: None}, OPERATOR))
+    assert root.get("/application/settings").json[FORWARDING] is False
+    assert shown(root.get("/projects/1")) == project(effective=False)
     made.close()
 
 
