@@ -148,7 +148,8 @@ class Server:
         return [str(Path(sys.executable).parent / "registry"), "serve", "--data-dir", str(self.work / "data"), "--listen", f"tcp:{self.port}:interface=127.0.0.1"]  # fmt: skip # noqa: E501
 
     def environment(self) -> dict[str, str]:
-        return {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "REGISTRY__"))}
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "REGISTRY__"))}
+        return {**kept, "REGISTRY__UPSTREAM__MODE": "off"}
 
     @property
     def auth(self) -> str:

@@ -21,6 +21,7 @@ from registry.config import Config, InvalidConfig
 from registry.domain.errors import RegistryError, Unavailable
 from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
+from registry.outward import Outward
 from registry.storage.blobs.disk import Disk
 from registry.storage.threads import PooledThreads
 from registry.trust.verifier import AttestationVerifier
@@ -29,6 +30,7 @@ from registry.web.site import RegistrySite
 from registry.welcome import Started
 from registry.workflows.downloads import Downloads
 from registry.workflows.founding import found
+from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
 from registry.workflows.settings import LiveSettings
 from registry.workflows.upkeep import sweep
@@ -39,6 +41,8 @@ _log = Logger()
 # A change made by another process on the same catalog is seen within a second.
 _POLL_EVERY = 0.5
 _FLUSH_LOG_EVERY = 1.0
+# How often a directory of advisories is looked at.
+_REFRESH_EVERY = 300.0
 # When things were used last is written this often at most.
 _NOTE_EVERY = 60.0
 _LOG_BYTES, _LOGS_KEPT = 10 << 20, 5
@@ -95,17 +99,19 @@ def assemble(
             raise Unavailable(part="service")
 
     log = _access_log(config, files)
-    parts = compose(config, store, reactor=reactor, files=files, external_url=external_url, serving=serving, log=log)
+    parts = compose(config, store, reactor=reactor, files=files, external_url=external_url, serving=serving, log=log, environ=os.environ)
     service = RegistryService(
         config=config,
         reactor=reactor,
         store=store,
         pools=(files, readers, writer),
+        library=parts.library,
         publisher=parts.publisher,
         settings=parts.settings,
         downloads=parts.downloads,
         uses=parts.uses,
         attestations=parts.attestations,
+        outward=parts.outward,
         site=parts.site,
         log=log,
         address=address,
@@ -126,11 +132,13 @@ class RegistryService(Service):
     reactor: Any
     store: Store
     pools: Sequence[PooledThreads]  # stopped in this order
+    library: Library
     publisher: Publisher
     settings: LiveSettings
     downloads: Downloads
     uses: TokenUses
     attestations: AttestationVerifier | None
+    outward: Outward
     site: RegistrySite
     log: AccessLog | None
     address: _Address
@@ -175,6 +183,7 @@ class RegistryService(Service):
             await self.pools[0].run(self._open)
             if self.attestations is not None:
                 await self.pools[0].run(self.attestations.load)
+            await self.pools[0].run(self.outward.load)
             first = await found(self.store.founding, self._hand_over)
             await self.settings.load()
             self._every(_POLL_EVERY, self.store.database.poll)
@@ -184,6 +193,7 @@ class RegistryService(Service):
                 self._every(_FLUSH_LOG_EVERY, self.log.flush)
             await self._listen()
             self._every(self.config.storage.sweep_every, self._sweep, now=True)
+            self._every(_REFRESH_EVERY, self._refresh)
         except Exception as error:  # noqa: BLE001 - whatever it was, the one who starts us must hear of it
             await self._close()
             self._conclude(StartFailed(f"The registry could not start: {error}"))
@@ -241,6 +251,7 @@ class RegistryService(Service):
                 await self.uses.flush()
             except RegistryError as error:
                 _log.warn("When files were downloaded last, and tokens used, could not be written: {error}", error=error)
+        await self.outward.client.close()
         if self.log is not None and self.pools[0].started:
             await self.log.flush()
         for pool in self.pools:
@@ -282,6 +293,10 @@ class RegistryService(Service):
         loop.clock = self.reactor
         loop.start(seconds, now=now)
         self._loops.append(loop)
+
+    async def _refresh(self) -> None:
+        if await self.pools[0].run(self.outward.refresh):
+            self.library.forget_upstreams()
 
     async def _sweep(self) -> None:
         removed = await sweep(self.store.packages, self.store.blobs)

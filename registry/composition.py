@@ -1,6 +1,6 @@
 """What a registry is made of: the store of a data directory, and the workflows and routes over it. `assembly` gives it a life."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from registry.domain.access import Identity
 from registry.domain.settings import FORWARDING, SWITCHES
 from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
+from registry.outward import Outward, outward
 from registry.storage.blobs.directory import DirectoryBlobs
 from registry.storage.blobs.disk import Disk
 from registry.storage.catalog.access import SqlAccess
@@ -77,6 +78,8 @@ from registry.workflows.publish import Publisher
 from registry.workflows.settings import LiveSettings
 from registry.workflows.tokens import PlaceTokens, Tokens
 from registry.workflows.uses import TokenUses
+
+_NO_ENVIRONMENT: Mapping[str, str] = {}
 
 
 def now() -> datetime:
@@ -172,6 +175,7 @@ class Composition:
     downloads: Downloads  # to be flushed now and then
     uses: TokenUses  # likewise
     attestations: AttestationVerifier | None  # to be loaded before the first upload
+    outward: Outward  # to be loaded before the first miss, refreshed now and then, and its client closed
     routes: Routes
     site: RegistrySite
 
@@ -185,12 +189,13 @@ def compose(
     external_url: Callable[[], str],
     serving: Callable[[], Awaitable[None]],
     log: AccessLog | None,
+    environ: Mapping[str, str] = _NO_ENVIRONMENT,
     more: Sequence[Route] = (),
 ) -> Composition:
     """Put workflows and routes over a store that need not be open yet.
 
-    `files` are the threads that read what a foreign Site has spooled; `serving` raises `Unavailable` until the registry serves; `more`
-    routes are served beside ours.
+    `files` are the threads that read what a foreign Site has spooled; `serving` raises `Unavailable` until the registry serves; `environ`
+    says which proxies and certificates are used to ask upstreams; `more` routes are served beside ours.
     """
     clock = store.database.now
     uses = TokenUses(tokens=store.tokens, now=clock)
@@ -204,8 +209,24 @@ def compose(
     tokens = Tokens(tokens=store.tokens, uses=uses, now=clock)
     place_tokens = PlaceTokens(tokens=store.place_tokens, uses=uses, now=clock)
     jobs = Jobs(jobs=store.jobs, access=store.access, now=clock)
+    beyond = outward(
+        config,
+        catalog=store.upstream,
+        forwarding=store.forwarding,
+        blobs=store.blobs,
+        reactor=reactor,
+        threads=files,
+        now=clock,
+        environ=environ,
+    )
     library = Library(
-        packages=store.packages, blobs=store.blobs, threads=files, now=clock, budget=config.cache.pages, small_budget=config.cache.files
+        packages=store.packages,
+        blobs=store.blobs,
+        threads=files,
+        now=clock,
+        beyond=beyond.fallback,
+        budget=config.cache.pages,
+        small_budget=config.cache.files,
     )
     attestations = None
     if config.attestations.trust_root is not None:
@@ -280,6 +301,7 @@ def compose(
         downloads=downloads,
         uses=uses,
         attestations=attestations,
+        outward=beyond,
         routes=routes,
         site=site,
     )

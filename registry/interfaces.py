@@ -19,6 +19,7 @@ from registry.domain.credentials import (
     PlaceToken,
     TokenFilter,
 )
+from registry.domain.curation.refused import Refusal
 from registry.domain.errors import RegistryError
 from registry.domain.fetched import Fetched
 from registry.domain.former_places import FormerGroup
@@ -781,3 +782,10 @@ class IForwarding(Interface):
 
         Raises `Refused` below a lock, `InvalidSetting` for a lock on a project, `UnknownGroup`, `UnknownProject`.
         """
+
+
+class IRefusals(Interface):
+    """What the policy refused, for the journal."""
+
+    async def record(refusals: Sequence[Refusal]) -> None:
+        """Write a journal row `policy.refuse` for each, all in one transaction; for none of them nothing."""

@@ -30,9 +30,11 @@ ROOMS: dict[str, frozenset[str]] = {
     # A command works on the data directory itself, so it builds a store as the server does (composition), with threads that run inline
     # (storage), from the configuration; serving is the assembly's.
     "cli": frozenset({"domain", "interfaces", "workflows", "storage", "config", "composition", "assembly"}),
+    # Floor 5: what asks other indexes, made of its settings.
+    "outward": frozenset({"domain", "interfaces", "storage", "upstream", "workflows", "config"}),
     # Floor 5: what a registry is made of, and what gives it a life.
-    "composition": frozenset({"domain", "interfaces", "storage", "upstream", "trust", "workflows", "web", "config"}),
-    "assembly": frozenset({"domain", "interfaces", "storage", "trust", "workflows", "web", "config", "welcome", "composition"}),
+    "composition": frozenset({"domain", "interfaces", "storage", "upstream", "trust", "workflows", "web", "config", "outward"}),
+    "assembly": frozenset({"outward", "domain", "interfaces", "storage", "trust", "workflows", "web", "config", "welcome", "composition"}),
     "tap": frozenset({"assembly", "config"}),
     # Fakes and ready-made registries for tests, ours and those of who embeds us: it may use anything but the shell.
     "testing": frozenset({"domain", "interfaces", "storage", "workflows", "web", "config", "composition"}),

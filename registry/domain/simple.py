@@ -85,7 +85,7 @@ def _file(file: File, page: Page, links: Links) -> str:
         more += f',"gpg-sig":{"true" if file.gpg_sig else "false"}'
     if file.source:
         # PEP 691: keys with an underscore are the server's own.
-        more += f',"_source":{_quoted({"upstream": file.source, **({"filled": list(file.filled)} if file.filled else {})})}'
+        more += f',"_source":{_SOURCE.encode({"upstream": file.source, **({"filled": list(file.filled)} if file.filled else {})})}'
     size = "" if file.size is None else f',"size":{file.size}'
     at = "" if file.uploaded_at is None else f',"upload-time":"{_moment(file.uploaded_at)}"'
     hashes = f'"sha256":"{file.sha256}"' if file.sha256 and not file.digests else _hashes(file)
@@ -132,6 +132,7 @@ def _status_tags(page: Page) -> str:
 
 
 _quoted = json.JSONEncoder().encode
+_SOURCE = json.JSONEncoder(separators=(",", ":"))
 
 
 def _json(value: dict[str, object]) -> bytes:

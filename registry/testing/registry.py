@@ -25,6 +25,7 @@ from registry.storage.blobs.disk import Disk
 from registry.storage.threads import InlineThreads
 from registry.testing.agent import SiteAgent
 from registry.testing.distributions import FORM_TYPE, Built, form
+from registry.testing.network import MemoryNetwork
 from registry.testing.scene import EXTERNAL_URL, NOON, OPERATOR
 from registry.testing.waiting import done, gathered
 from registry.testing.wire import Answer, Wire, request
@@ -191,15 +192,16 @@ def registry_in_memory(
     external_url: str = EXTERNAL_URL,
     deadlines: Deadlines | None = None,
     budget: int = 1 << 20,
+    network: MemoryNetwork | None = None,
     more: Sequence[Route] = (),
 ) -> MemoryRegistry:
     """Put a registry together on `folder`, founded, ready to be asked.
 
     `files`, `readers` and `writer` are the threads of blobs and of the catalog: with `HeldThreads` every race can be arranged (the founding
-    is done without them). `limit` bounds an uploaded file, in bytes; these arguments stand in `config` instead of what it says. `more`
-    routes are served beside the real ones.
+    is done without them). `network`: where the upstreams of `config` are; an index that is not configured is never asked. `limit` bounds an
+    uploaded file, in bytes; these arguments stand in `config` instead of what it says. `more` routes are served beside the real ones.
     """
-    clock = MemoryReactorClock()
+    clock = network or MemoryReactorClock()
     inline = InlineThreads()
     base = config or FORGIVING
     config = evolve(
@@ -207,6 +209,8 @@ def registry_in_memory(
         server=evolve(base.server, data_dir=folder, external_url=external_url),
         uploads=evolve(base.uploads, max_file_size=limit, accept_identical=accept_identical),
         cache=evolve(base.cache, pages=budget, files=budget),
+        # What stands for no address is PyPI's, which no test may reach.
+        upstream=base.upstream if base.upstream.url else evolve(base.upstream, mode="off"),
     )
 
     def now() -> datetime:
@@ -247,6 +251,7 @@ def registry_in_memory(
         more=more,
     )
     done(parts.settings.load())
+    parts.outward.load()
     reading.threads, writing.threads = readers or inline, writer or inline
     if deadlines is not None:
         parts.site.deadlines = deadlines

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, succeed
 from twisted.internet.defer import TimeoutError as TooLate
 from zope.interface import implementer
 
@@ -26,8 +26,8 @@ FETCHES, STREAMS = 32, 64  # at once; streams may wait for slow readers, and mus
 IDLE_PER_HOST, IDLE_FOR = 8, 30.0  # connections kept for later, and seconds
 # Of all of a body that is kept whole, in seconds.
 BODY_TIMEOUT = 120.0
-# What is left unread of a redirect's body instead of the connection being closed.
-_SMALL = 64 << 10
+# How much of a body that nobody wants is read, and for how many seconds, before the connection is closed instead.
+_SMALL, _SOON = 64 << 10, 1.0
 # What callers never hand over, or only this module knows.
 _OURS = frozenset({"authorization", "proxy-authorization", "cookie", "host", "user-agent", "accept-encoding", "connection"})
 
@@ -151,8 +151,8 @@ class UpstreamClient:
                     return answer
                 answer.skip(self.reactor)
                 raise problem
-            answer.skip(self.reactor)
             location = answer.location()
+            await answer.skip(self.reactor)
             if location is None:
                 raise UpstreamBroken(source=source, problem="it redirects without saying where to")
             target = target.redirected(location)
@@ -296,12 +296,16 @@ class _Answer:
         except UnicodeDecodeError:
             return str(raw[0].decode("latin-1"))
 
-    def skip(self, reactor: Any) -> None:
-        """Read a small body that nobody wants, so that the connection can be used again; break off with a large one."""
+    def skip(self, reactor: Any) -> "Deferred[None]":
+        """Read a small body that nobody wants, so that the connection can be used again; break off with one that is large or slow.
+
+        Fires when the connection is free, and never fails.
+        """
         if self.bodiless or self.length == 0:
-            return
+            return succeed(None)
         if self.length is None or self.length > _SMALL:
             self.release()
-            return
+            return succeed(None)
         nothing = Whole(source=self.source, encoding="", limit=_SMALL)
-        whole(self.response, nothing, reactor=reactor, release=self.release).addErrback(lambda _: None)
+        reading = whole(self.response, nothing, reactor=reactor, release=self.release)
+        return reading.addTimeout(_SOON, reactor).addBoth(lambda _: None)

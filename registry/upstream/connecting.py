@@ -21,6 +21,7 @@ from twisted.internet.interfaces import (
     IResolutionReceiver,
     IStreamClientEndpoint,
 )
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from zope.interface import implementer
@@ -65,9 +66,6 @@ class Connector:
         return found
 
     def _make_policy(self, host: str) -> Any:
-        # Loaded with the first address that needs it: OpenSSL takes its memory.
-        from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates  # noqa: PLC0415
-
         if self.ca_file is None:
             return optionsForClientTLS(host)
         if self._roots is None:

@@ -5,6 +5,7 @@ import ipaddress
 import re
 from urllib.parse import quote, urljoin, urlsplit
 
+import idna
 from attrs import frozen
 
 from registry.domain.errors import UpstreamRefused, shown
@@ -120,9 +121,6 @@ def _host(text: str, url: str) -> str:
 
 
 def _idna(text: str, url: str) -> str:
-    # Hardly any address needs it, and its tables are large.
-    import idna  # noqa: PLC0415
-
     try:
         return idna.encode(text, uts46=True).decode("ascii")
     except idna.IDNAError:

@@ -164,3 +164,10 @@ def _object(value: object) -> Mapping[str, Any]:
 def _whole(text: str) -> int:
     # Python refuses to read numbers of thousands of digits, and would with them refuse the page.
     return int(text) if len(text) <= _MOST_DIGITS else -1
+
+
+def default_index() -> str:
+    """The address of the index that is asked where none is configured: PyPI. Blocks for as long as it takes to load pypi-simple."""
+    from pypi_simple import PYPI_SIMPLE_ENDPOINT  # noqa: PLC0415 - it brings an HTTP client, two parsers, and 30 MB
+
+    return str(PYPI_SIMPLE_ENDPOINT)

@@ -12,8 +12,10 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from registry.domain.errors import BlobMissing, UnknownFile, UpstreamBroken
-from registry.domain.filenames import METADATA_ENDING
+from registry.domain.archives.core_metadata import CoreMetadata
+from registry.domain.curation.licences import licence_of
+from registry.domain.errors import BlobMissing, InvalidArchive, UnknownFile, UpstreamBroken
+from registry.domain.filenames import METADATA_ENDING, Kind
 from registry.domain.model import Digests, File
 from registry.domain.names import Name
 from registry.domain.upstream import KeptFile, Mode, Upstream
@@ -24,6 +26,7 @@ from registry.workflows.transfer import Transfer
 _log = Logger()
 _TIMEOUT = 10.0
 _METADATA_BYTES = 8 << 20
+_HEADERS = 1 << 17  # of core metadata: more than any has
 
 
 @frozen(kw_only=True)
@@ -41,6 +44,7 @@ class Arrival:
     file: File
     blob: IOpenBlob
     state: str
+    licence: str | None = None  # of core metadata: what it says of it
 
 
 @define(kw_only=True, eq=False)
@@ -50,7 +54,7 @@ class Arrivals:
     catalog: IUpstreamCatalog
     fetcher: IFetcher
     blobs: IBlobs
-    core_metadata: Callable[[Any, int, File], bytes | None]  # out of an open wheel, in a thread; None if it cannot be read
+    core_metadata: Callable[[Any, int, File], CoreMetadata | None]  # out of an open distribution, in a thread; None if it cannot be read
     on_used: Callable[[int], object] = lambda _: None  # hears the number of every kept file that is used
     on_kept: Callable[[], object] = lambda: None  # hears that another file is kept
     _starting: Flights = Factory(Flights)  # files that are asked for and have not begun to come
@@ -66,7 +70,7 @@ class Arrivals:
                 with suppress(BlobMissing):
                     blob = await self.blobs.open(file.metadata_sha256)
                     self.on_used(kept.id)
-                    return Arrival(name=name, file=beside, blob=blob, state="hit")
+                    return Arrival(name=name, file=beside, blob=blob, state="hit", licence=kept.licence)
         if upstream.mode is Mode.OFFLINE:
             raise UnknownFile(filename=beside.filename)
         fetched = await self.fetcher.fetch(file.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
@@ -77,6 +81,7 @@ class Arrivals:
                 "{source}: metadata of {filename} has another digest than its index tells", source=upstream.name, filename=file.filename
             )
             raise UpstreamBroken(source=upstream.name, problem=f"the sha256 of {beside.filename} is not the one that its index tells")
+        licence = _licence(fetched.body)
         if upstream.mode is Mode.CACHE:
             await self._keep_small(
                 fetched.body,
@@ -87,9 +92,10 @@ class Arrivals:
                     sha256=file.metadata_sha256,
                     size=len(fetched.body),
                     metadata=(file.metadata_sha256, 0),
+                    licence=licence,
                 ),
             )
-        return Arrival(name=name, file=beside, blob=Contents(data=fetched.body), state="miss")
+        return Arrival(name=name, file=beside, blob=Contents(data=fetched.body), state="miss", licence=licence)
 
     async def _keep_small(self, data: bytes, kept: KeptFile) -> None:
         staged = self.blobs.stage(lambda: None, lambda: None)
@@ -146,18 +152,25 @@ class Arrivals:
 
     async def _keep(self, upstream: Upstream, name: Name, transfer: Transfer, digests: Digests) -> None:
         file = transfer.file
-        metadata = None
-        if file.filename.endswith(".whl") and not file.metadata_sha256:
-            # Its index does not tell of any: from now on ours does.
-            metadata = await transfer.staged.inspect(lambda archive, size: self.core_metadata(archive, size, file))
+        metadata = await transfer.staged.inspect(lambda archive, size: self.core_metadata(archive, size, file))
         await transfer.staged.keep()
         kept = KeptFile(source=upstream.name, name=name.normalized, filename=file.filename, sha256=digests.sha256, size=digests.size)
         if metadata is not None:
-            kept = evolve(kept, metadata=(hashlib.sha256(metadata).hexdigest(), len(metadata)))
-            await self._keep_small(metadata, kept)
+            kept = evolve(kept, licence=licence_of(metadata.fields))
+        if metadata is not None and metadata.sidecar and not file.metadata_sha256:
+            # Its index does not tell of any: from now on ours does.
+            await self._keep_small(metadata.raw, evolve(kept, metadata=(metadata.sha256, len(metadata.raw))))
         else:
             await self.catalog.keep_file(kept)
             self.on_kept()
+
+
+def _licence(raw: bytes) -> str | None:
+    """What core metadata, as it is served beside a file, says of the licence: in its headers, which come first."""
+    try:
+        return licence_of(CoreMetadata.of(raw[:_HEADERS], Kind.WHEEL).fields)
+    except InvalidArchive:
+        return None
 
 
 async def _no_end(_: Transfer, __: Digests) -> None:

@@ -1,10 +1,10 @@
 """Names that are not held here: what upstreams say of them, under the policy, and their files. Never a word about a name that is ours."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
-from attrs import define, frozen
+from attrs import define, evolve, frozen
 
 from registry.domain.access import Place
 from registry.domain.curation.judging import judge, next_change, permitted
@@ -15,7 +15,7 @@ from registry.domain.model import File, Page
 from registry.domain.names import Name
 from registry.domain.simple import BY_NAME
 from registry.domain.upstream import KeptFile, Mode, Said, Upstream, completed, merged, names_in
-from registry.interfaces import IFetcher, IForwarding, IUpstreamCatalog
+from registry.interfaces import IFetcher, IForwarding, IThreads, IUpstreamCatalog
 from registry.workflows.arrivals import Arrival, Arrivals, Elsewhere
 from registry.workflows.inquiries import RESPITE, Inquiries
 
@@ -66,7 +66,9 @@ class Fallback:
     fetcher: IFetcher
     inquiries: Inquiries
     arrivals: Arrivals
-    upstreams: Sequence[Upstream]
+    upstreams: Sequence[Upstream]  # one without an address is asked at the default's
+    default_index: Callable[[], str]  # loads what knows that address: for a thread
+    threads: IThreads
     policy: Callable[[], Policy]
     now: Callable[[], datetime]
     on_refused: Callable[[Name, File, str], object] = lambda *_: None  # hears of every file that the policy keeps back at the door
@@ -87,10 +89,10 @@ class Fallback:
         if said is None:
             return None
         found, state, upstream = said
-        page, now = await self._complete(found), self.now()
-        change = next_change(asked.policy, page, now)
+        (page, licences), now = await self._complete(found), self.now()
+        change = next_change(asked.policy, page, now, licences)
         until = now + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
-        offered = permitted(asked.policy, page, now)
+        offered = permitted(asked.policy, page, now, licences)
         return Offer(
             page=merged(ours, [offered]) or offered,
             state=state,
@@ -109,7 +111,15 @@ class Fallback:
             policy = unreserved(policy)
         elif claim.own or ours is not None or is_reserved(policy, name):
             return None
-        return _Asked(upstreams=tuple(serving), policy=policy) if await self.forwarding.enabled(place) else None
+        if not await self.forwarding.enabled(place):
+            return None
+        return _Asked(upstreams=tuple([await self._addressed(upstream) for upstream in serving]), policy=policy)
+
+    async def _addressed(self, upstream: Upstream) -> Upstream:
+        if upstream.url:
+            return upstream
+        url = await self.threads.run(self.default_index)
+        return evolve(upstream, url=url if url.endswith("/") else f"{url}/")
 
     async def _first(self, asked: "_Asked", name: Name, *, newer_than: datetime | None = None) -> tuple[Said, str, Upstream] | None:
         for upstream in asked.upstreams:
@@ -118,14 +128,22 @@ class Fallback:
                 return said, state, upstream
         return None
 
-    async def _complete(self, said: Said) -> Page:
-        """The page that an upstream has told of, with what is known here beside."""
+    async def _complete(self, said: Said) -> tuple[Page, Mapping[str, str]]:
+        """The page that an upstream has told of, with what is known here beside; and the licences that are known, by file name."""
         page = said.page
         assert page is not None, "it has told of one"
         kept: dict[tuple[str, str], KeptFile] = {}
-        for file in await self.catalog.kept(page.name):
-            kept[file.filename, file.sha256] = kept[file.filename, ""] = file
-        return completed(page, kept)
+        of_versions: dict[str, str] = {}
+        versions = {file.filename: file.version for file in page.files}
+        for one in await self.catalog.kept(page.name):
+            if one.source == said.source:
+                kept[one.filename, one.sha256] = kept[one.filename, ""] = one
+                version = versions.get(one.filename.removesuffix(METADATA_ENDING))
+                if one.licence is not None and version is not None:
+                    of_versions[version] = one.licence
+        # All files of a version are under one licence.
+        licences = {file.filename: of_versions[file.version] for file in page.files if file.version in of_versions}
+        return completed(page, kept), licences
 
     # --- files ---
 
@@ -140,8 +158,13 @@ class Fallback:
             listed = await self._listed(asked, name, sha256, wanted) if asked is not None else None
             if asked is None or listed is None:
                 continue
-            page, file, upstream, until = listed
-            verdict = judge(asked.policy, page.name, page.status, file, self.now())
+            page, file, upstream, until, licence = listed
+            if licence is None and file.metadata_sha256 and (asked.policy.licences_allow or asked.policy.licences_deny):
+                # Before the first byte of it is given away.
+                arrival = await self.arrivals.metadata(upstream, page.name, file)
+                arrival.blob.close()
+                licence = arrival.licence
+            verdict = judge(asked.policy, page.name, page.status, file, self.now(), licence)
             if not verdict.allowed:
                 self.on_refused(name, file, verdict.rule)
                 raise PolicyRefused(filename=wanted, rule=verdict.rule, reason=verdict.reason)
@@ -159,16 +182,19 @@ class Fallback:
         fetched = await self.fetcher.fetch(file.provenance_url, {"Accept": "application/json"}, limit=_PROVENANCE_BYTES, timeout=_TIMEOUT)
         return fetched.body if fetched.status == HTTPStatus.OK else None
 
-    async def _listed(self, asked: "_Asked", name: Name, sha256: str, filename: str) -> tuple[Page, File, Upstream, datetime] | None:
+    async def _listed(
+        self, asked: "_Asked", name: Name, sha256: str, filename: str
+    ) -> tuple[Page, File, Upstream, datetime, str | None] | None:
         newer_than: datetime | None = None
         for _ in range(2):
             said = await self._first(asked, name, newer_than=newer_than)
             if said is not None:
                 found, state, upstream = said
-                page = await self._complete(found)
+                page, licences = await self._complete(found)
+                until = self.now() + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
                 for file in page.files:
                     if file.filename == filename and (file.sha256 == sha256 or (sha256 == BY_NAME and not file.sha256)):
-                        return page, file, upstream, self.now() + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
+                        return page, file, upstream, until, licences.get(filename)
                 if state == "miss":
                     return None
             newer_than = self.now() - _JUST_NOW

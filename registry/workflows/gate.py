@@ -27,7 +27,7 @@ JOB_USER = "gitlab-ci-token"
 _REMEMBERED = 10_000
 # Changes that cannot alter who may do what, which are most of them: after these, decisions stay.
 # A new job token opens what nobody was let into with it; busy CI systems make several a second.
-_HARMLESS = ("file.", "package.", "rule.", "job_token.create")
+_HARMLESS = ("file.", "package.", "rule.", "job_token.create", "policy.")
 # What each carrier may carry (GitLab).
 _CARRIED = {
     Carrier.BASIC: {"personal", "deploy", "job"},

@@ -253,10 +253,10 @@ class Library:
                 for key in self._foreign_files.pop(change.name, ()):
                     self._files.drop(key)
             if change.action.startswith(_OPENING):
-                self._forget_foreign()
+                self.forget_upstreams()
 
-    def _forget_foreign(self) -> None:
-        """Whether upstreams may be asked has changed somewhere."""
+    def forget_upstreams(self) -> None:
+        """What is let in from upstreams, or where they may be asked, has changed."""
         self._flights.overtake(lambda _: True)
         for key in list(self._foreign):
             self._pages.drop(key)

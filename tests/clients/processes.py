@@ -61,6 +61,8 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # No test reaches the network: a name not held here is not found.
+        "REGISTRY__UPSTREAM__MODE": "off",
         # Messages are not folded to a terminal's width.
         "COLUMNS": "500",
         **more,

@@ -307,6 +307,7 @@ upstream_files = _table(
     Column("size", BigInteger, nullable=False),
     Column("metadata_sha256", String(64), index=True),
     Column("metadata_size", BigInteger),
+    Column("licence", Text),  # as its core metadata tells it
     Column("kept_at", Instant, nullable=False),
     Column("used_at", Instant, nullable=False, index=True),
     UniqueConstraint("source", "name", "filename", "sha256"),

@@ -129,6 +129,8 @@ class SqlUpstream:
             facts: dict[str, Any] = {"size": file.size, "used_at": writing.at}
             if metadata_sha256 is not None:
                 facts |= {"metadata_sha256": metadata_sha256, "metadata_size": metadata_size}
+            if file.licence is not None:
+                facts["licence"] = file.licence
             same = [columns[column] == value for column, value in key.items()]
             if not writing.connection.execute(update(upstream_files).where(*same).values(**facts)).rowcount:
                 insert_row(writing.connection, upstream_files, {**key, **facts, "kept_at": writing.at})
@@ -183,6 +185,7 @@ def _kept(row: Any) -> KeptFile:
         sha256=row.sha256,
         size=row.size,
         metadata=(row.metadata_sha256, row.metadata_size) if row.metadata_sha256 else None,
+        licence=row.licence,
         kept_at=row.kept_at,
         used_at=row.used_at,
     )

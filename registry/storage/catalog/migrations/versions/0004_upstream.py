@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("metadata_sha256", sa.String(length=64), nullable=True),
         sa.Column("metadata_size", sa.BigInteger(), nullable=True),
+        sa.Column("licence", sa.Text(), nullable=True),
         sa.Column("kept_at", sa.BigInteger(), nullable=False),
         sa.Column("used_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_upstream_files")),
