@@ -57,6 +57,16 @@ class MemoryNetwork(MemoryReactorClock):
         """How many connections are open."""
         return len(self._ends) // 2
 
+    @property
+    def under_way(self) -> int:
+        """How many bytes were sent and are not read yet."""
+        return sum(end.unread for end in self._ends)
+
+    def break_all(self) -> None:
+        """Break every connection off from the servers' side; clients hear of it when things move again."""
+        for end in self._ends[1::2]:
+            end.abortConnection()
+
     def settle(self) -> None:
         """Let everything arrive that can without time passing."""
         for _ in range(1_000_000):
@@ -157,6 +167,11 @@ class _End:
     _aborted: bool = False
     _reason: Any = None
 
+    @property
+    def unread(self) -> int:
+        """How many bytes the protocol has not taken yet."""
+        return len(self._inbox)
+
     def step(self) -> bool:
         """Deliver a piece, or the end; whether anything was to be done."""
         if not self.connected:
@@ -169,11 +184,11 @@ class _End:
             del self._inbox[:_PIECE]
             self.protocol.dataReceived(piece)
             moved = True
-        if self.producer is not None and len(self.other._inbox) < _PIECE and (self._pulls or self._held):  # noqa: SLF001 - its own kind
+        if self.producer is not None and self.other.unread < _PIECE and (self._pulls or self._held):
             self._held = False
             self.producer.resumeProducing()
             moved = True
-        if self.disconnecting and self.producer is None and not self.other._inbox:  # noqa: SLF001 - likewise
+        if self.disconnecting and self.producer is None and not self.other.unread:
             return self._close() or moved
         return moved
 
@@ -202,8 +217,8 @@ class _End:
         """ITransport."""
         if not self.connected or (self.disconnecting and self.producer is None):
             return
-        self.other._inbox += data  # noqa: SLF001 - likewise
-        if self.producer is not None and not self._pulls and len(self.other._inbox) >= _PIECE and not self._held:  # noqa: SLF001 - likewise
+        self.other._inbox += data  # noqa: SLF001 - its own kind
+        if self.producer is not None and not self._pulls and self.other.unread >= _PIECE and not self._held:
             self._held = True
             self.producer.pauseProducing()
 
@@ -230,6 +245,9 @@ class _End:
     def getHost(self) -> Any:
         """ITransport."""
         return self.host
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """ITCPTransport: nothing is delayed anyway."""
 
     # --- IConsumer ---
 
