@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import pytest
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.protocol import Factory as ProtocolFactory
 from twisted.internet.protocol import Protocol
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -67,6 +68,27 @@ class Raw(Protocol):
         self._answer = b""
         if self._close:
             self.transport.loseConnection()
+
+
+class Listener(Protocol):
+    """Says something and listens."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.heard, self.closed = bytearray(), False
+
+    def connectionMade(self) -> None:
+        """IProtocol."""
+        assert self.transport is not None
+        self.transport.write(self._data)
+
+    def dataReceived(self, data: bytes) -> None:
+        """IProtocol."""
+        self.heard += data
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """IProtocol."""
+        self.closed = True
 
 
 class Dripping(Protocol):
@@ -168,6 +190,15 @@ class World:
         reader.stream.deliver(reader)
         self.network.settle()
         return reader
+
+    def exchange(self, data: bytes) -> bytes:
+        """Everything that the upstream answers to these bytes until it closes the connection."""
+        client = Listener(data)
+        endpoint: Any = TCP4ClientEndpoint(self.network, self.network.names["index.test"][0], 80)
+        endpoint.connect(ProtocolFactory.forProtocol(lambda: client))
+        self.network.settle()
+        assert client.closed, "it is still open"
+        return bytes(client.heard)
 
     def raw(self, answer: bytes, host: str = "raw.test", *, close: bool = True) -> str:
         """An address at which everything is answered with these bytes."""
