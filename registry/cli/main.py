@@ -21,6 +21,7 @@ _COMMANDS = {
     "protect": ("packages", "protect"),
     "policy": ("policy", "policy"),
     "upstream": ("upstream", "upstream"),
+    "cache": ("cache", "cache"),
     "audit": ("audit", "audit"),
     "verify": ("verify", "verify_command"),
 }

@@ -47,6 +47,12 @@ def configured(config_file: str | None, *, listen: tuple[str, ...] = (), **optio
         raise click.UsageError(str(error)) from None
 
 
+def configuration() -> Config:
+    """The configuration of the command that runs, one of those with `where`."""
+    given = click.get_current_context().params
+    return configured(given["config_file"], data_dir=given["data_dir"])
+
+
 def with_store(command: Callable[..., None]) -> Callable[..., None]:
     """Call `command(store, ...)` with the opened store.
 
