@@ -20,6 +20,8 @@ from registry.storage.blobs.disk import Disk
 STEP, DATA_DIR = sys.argv[1:]
 # Founding commits too; only what follows the first staged file is publishing.
 begun: list[Path] = []
+beside: set[int] = set()  # descriptors of core metadata
+named: list[Path] = []
 
 
 def die() -> None:
@@ -40,11 +42,18 @@ class DyingDisk(Disk):
         """Disk."""
         begun.append(path)
         reached("create")
+        if path.suffix == ".beside":
+            reached("create beside")
+            descriptor = super().create(path)
+            beside.add(descriptor)
+            return descriptor
         return super().create(path)
 
     def write(self, descriptor: int, pieces: Sequence[bytes]) -> None:
         """Disk."""
         reached("write")
+        if descriptor in beside:
+            reached("write beside")
         if STEP == "half a write":
             whole = b"".join(pieces)
             super().write(descriptor, [whole[: len(whole) // 2]])
@@ -69,7 +78,10 @@ class DyingDisk(Disk):
     def replace(self, old: Path, new: Path) -> None:
         """Disk."""
         reached("replace")
+        if named:
+            reached("between the names")
         super().replace(old, new)
+        named.append(new)
         reached("after replace")
 
     def flush_folder(self, folder: Path) -> None:

@@ -31,9 +31,12 @@ STEPS = [
     "create",
     "write",
     "half a write",
+    "create beside",
+    "write beside",
     "flush",
     "make_folder",
     "replace",
+    "between the names",
     "after replace",
     "flush_folder",
     "before commit",
@@ -100,7 +103,7 @@ def test_a_server_killed_while_publishing_is_consistent_afterwards(tmp_path: Pat
         assert consistent(server, "victim")
 
 
-@pytest.mark.parametrize("step", ["replace", "flush_folder", "before commit"])
+@pytest.mark.parametrize("step", ["write beside", "replace", "between the names", "flush_folder", "before commit"])
 def test_killed_while_adding_to_a_registry_that_holds_things(tmp_path: Path, step: str) -> None:
     """What was published before the kill is untouched by it and by the sweep after it (hardening row 45)."""
     data_dir = tmp_path / "data"
