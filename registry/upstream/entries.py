@@ -36,7 +36,7 @@ MOST_SPECIFIERS = 500
 _LENGTHS = {"sha256": 64, "sha512": 128, "sha384": 96, "md5": 32, "blake2b": 64}
 _LONG_BLAKE2B = 128
 # An absolute address whose path needs nothing but to be taken as it stands.
-_PLAIN = re.compile(r"([Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._:-]{1,300})/([A-Za-z0-9/%:@!$&'()*+,=._~-]{0,4000})(?:#.*)?")
+_PLAIN = re.compile(r"([Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._:-]{1,300})/([A-Za-z0-9/%:@!$&'()*+,=._~-]{0,4000})(?:#[A-Za-z0-9=&_.-]*)?")
 _HEX = re.compile(r"[0-9a-f]+")
 # PEP 714: the old spelling is read where the new one tells nothing; PyPI once wrote an even older one.
 METADATA_KEYS = ("core-metadata", "dist-info-metadata", "data-dist-info-metadata")

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import pytest
 from attrs import evolve
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry.domain.errors import UpstreamBroken, UpstreamRefused
@@ -776,6 +776,7 @@ def test_any_html_is_a_page_or_is_refused(pieces: list[str]) -> None:
     render_page(read.page, LINKS, Representation.HTML)
 
 
+@example("https://", "files.test", "#\\")
 @given(
     st.sampled_from(["", "http://", "HTTPS://", "https:", "//", "ftp://"]),
     st.sampled_from(
