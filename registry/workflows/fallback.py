@@ -1,15 +1,16 @@
 """Names that are not held here: what upstreams say of them, under the policy, and their files. Never a word about a name that is ours."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from attrs import define, evolve, frozen
 
 from registry.domain.access import Place
+from registry.domain.curation.course import Course, ours_first
 from registry.domain.curation.judging import judge, next_change, permitted
 from registry.domain.curation.policy import Policy, is_reserved, unreserved
-from registry.domain.errors import PolicyRefused, UnknownFile
+from registry.domain.errors import PolicyRefused, UnknownFile, UpstreamBroken
 from registry.domain.filenames import METADATA_ENDING
 from registry.domain.model import File, Page
 from registry.domain.names import Name
@@ -21,19 +22,22 @@ from registry.workflows.inquiries import RESPITE, Inquiries
 
 # A file that a lock file names may be newer than what was said of its name: then it is asked again, unless that was just now.
 _JUST_NOW = timedelta(seconds=10)
-_PROVENANCE_BYTES, _TIMEOUT = 8 << 20, 10.0
+_PROVENANCE, _PROVENANCE_BYTES, _TIMEOUT = "application/vnd.pypi.integrity.v1+json, application/json;q=0.5", 8 << 20, 10.0
+# How long a page that might have files of upstreams, and has none now, is believed to have none.
+_NONE_FOR = timedelta(seconds=60)
 
 
 @frozen(kw_only=True)
 class Offer:
     """What a caller is offered for a name. `state`: "miss" (an upstream was asked for it), "hit" (what it said before holds), "stale".
 
-    `said_at`: when the upstream said so; `until`: for how long it may be offered without asking again.
+    Or "local" where an upstream might have more of the name, and has not. `said_at`: when the upstream said so (None: "local"); `until`:
+    for how long it may be offered without asking again.
     """
 
     page: Page
     state: str
-    said_at: datetime
+    said_at: datetime | None
     until: datetime
 
 
@@ -47,10 +51,11 @@ class Found:
 
 @frozen(kw_only=True)
 class _Asked:
-    """Who may be asked about a name, in this order, and what is let through."""
+    """Who may be asked about a name, in this order (nobody, if its course is another), and what is let through."""
 
-    upstreams: tuple[Upstream, ...]
+    course: Course
     policy: Policy
+    upstreams: tuple[Upstream, ...] = ()
 
 
 @define(kw_only=True, eq=False)
@@ -71,7 +76,8 @@ class Fallback:
     threads: IThreads
     policy: Callable[[], Policy]
     now: Callable[[], datetime]
-    on_refused: Callable[[Name, File, str], object] = lambda *_: None  # hears of every file that the policy keeps back at the door
+    # Hears of every file that is kept back at a door: where, of which name, and by which rule.
+    on_refused: Callable[[Place | None, Name, File, str], object] = lambda *_: None
 
     # --- pages ---
 
@@ -80,16 +86,18 @@ class Fallback:
 
         Raises `Elsewhere`; `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where nothing can be known.
         """
-        asked = await self._asked(place, projects, name, ours)
-        if asked is None:
-            return None
-        if asked.upstreams[0].mode is Mode.REDIRECT and ours is None:
+        asked = await self._asked(place, projects, name, held=ours is not None)
+        if asked.upstreams and asked.upstreams[0].mode is Mode.REDIRECT and ours is None:
             raise Elsewhere(url=asked.upstreams[0].page(name.normalized))
-        said = await self._first(asked, name)
+        said, now = await self._first(asked, name), self.now()
         if said is None:
-            return None
+            if ours is None or asked.course not in {Course.SHARED, Course.OFF}:
+                return None
+            # Without an end it would be given until the name changes here, whatever upstreams have by then.
+            return Offer(page=ours, state="local", said_at=None, until=now + _NONE_FOR)
         found, state, upstream = said
-        (page, licences), now = await self._complete(found), self.now()
+        page, licences = await self.completed(found)
+        now = self.now()
         change = next_change(asked.policy, page, now, licences)
         until = now + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
         offered = permitted(asked.policy, page, now, licences)
@@ -100,22 +108,36 @@ class Fallback:
             until=until if change is None else min(until, change),
         )
 
-    async def _asked(self, place: Place | None, projects: Sequence[int], name: Name, ours: Page | None) -> "_Asked | None":
-        """Who may be asked about a name; nobody (None), if it is ours: then nothing about it leaves this process."""
-        serving = [upstream for upstream in self.upstreams if upstream.serves(name.normalized)]
-        if not serving or place is None:
-            return None
+    def serving(self, name: Name) -> list[Upstream]:
+        """The upstreams that may be asked about a name if it is not ours, in their order."""
+        return [upstream for upstream in self.upstreams if upstream.serves(name.normalized)]
+
+    async def course(self, projects: Sequence[int], name: Name, *, held: bool) -> tuple[Course, Policy]:
+        """What becomes of a question about a name in these projects, which hold it or not, and the policy for it.
+
+        Whether upstreams may be asked in the place is not looked at.
+        """
         policy = self.policy()
+        if not self.serving(name):
+            return Course.UNSERVED, policy
         claim = await self.catalog.claim(name, projects)
         if claim.shared:
-            policy = unreserved(policy)
-        elif claim.own or ours is not None or is_reserved(policy, name):
-            return None
-        if not await self.forwarding.enabled(place):
-            return None
-        return _Asked(upstreams=tuple([await self._addressed(upstream) for upstream in serving]), policy=policy)
+            return Course.SHARED, unreserved(policy)
+        if is_reserved(policy, name):
+            return Course.RESERVED, policy
+        return Course.OURS if claim.own or held else Course.FORWARDED, policy
 
-    async def _addressed(self, upstream: Upstream) -> Upstream:
+    async def _asked(self, place: Place | None, projects: Sequence[int], name: Name, *, held: bool) -> "_Asked":
+        """Who may be asked about a name; nobody, if it is ours: then nothing about it leaves this process."""
+        course, policy = await self.course(projects, name, held=held)
+        if not course.asks:
+            return _Asked(course=course, policy=policy)
+        if place is None or not await self.forwarding.enabled(place):
+            return _Asked(course=Course.OFF, policy=policy)
+        return _Asked(course=course, policy=policy, upstreams=tuple([await self.addressed(one) for one in self.serving(name)]))
+
+    async def addressed(self, upstream: Upstream) -> Upstream:
+        """The upstream with its address, which PyPI's has not in the configuration."""
         if upstream.url:
             return upstream
         url = await self.threads.run(self.default_index)
@@ -128,7 +150,7 @@ class Fallback:
                 return said, state, upstream
         return None
 
-    async def _complete(self, said: Said) -> tuple[Page, Mapping[str, str]]:
+    async def completed(self, said: Said) -> tuple[Page, Mapping[str, str]]:
         """The page that an upstream has told of, with what is known here beside; and the licences that are known, by file name."""
         page = said.page
         assert page is not None, "it has told of one"
@@ -147,40 +169,76 @@ class Fallback:
 
     # --- files ---
 
-    async def file(self, place: Place | None, projects: Sequence[int], sha256: str, filename: str) -> Found:
+    async def file(
+        self,
+        place: Place | None,
+        projects: Sequence[int],
+        sha256: str,
+        filename: str,
+        held: Callable[[Name], Awaitable[Page | None]],
+    ) -> Found:
         """A file of an upstream by its digest (or `BY_NAME`) and name; with `.metadata` behind the name, its core metadata.
 
-        Works though nobody has asked for its page here before. Raises `UnknownFile`, `PolicyRefused`, `Elsewhere` and what `page` raises.
+        Works though nobody has asked for its page here before. `held` tells what those projects hold of a name. Raises `UnknownFile`,
+        `PolicyRefused`, `Elsewhere` and what `page` raises.
         """
         wanted = filename.removesuffix(METADATA_ENDING)
         for name in names_in(wanted):
-            asked = await self._asked(place, projects, name, None)
-            listed = await self._listed(asked, name, sha256, wanted) if asked is not None else None
-            if asked is None or listed is None:
+            asked = await self._asked(place, projects, name, held=False)
+            listed = await self._listed(asked, name, sha256, wanted) if asked.upstreams else None
+            if listed is None:
                 continue
             page, file, upstream, until, licence = listed
+            ours = await held(name) if asked.course is Course.SHARED else None
             if licence is None and file.metadata_sha256 and (asked.policy.licences_allow or asked.policy.licences_deny):
                 # Before the first byte of it is given away.
                 arrival = await self.arrivals.metadata(upstream, page.name, file)
                 arrival.blob.close()
                 licence = arrival.licence
-            verdict = judge(asked.policy, page.name, page.status, file, self.now(), licence)
-            if not verdict.allowed:
-                self.on_refused(name, file, verdict.rule)
-                raise PolicyRefused(filename=wanted, rule=verdict.rule, reason=verdict.reason)
+            ends = self._admit(place, asked, page, file, licence, ours)
+            until = until if ends is None else min(until, ends)
             if filename.endswith(METADATA_ENDING):
                 return Found(arrival=await self.arrivals.metadata(upstream, page.name, file), until=until)
             return Found(arrival=await self.arrivals.bytes(upstream, page.name, file), until=until)
         raise UnknownFile(filename=filename)
 
-    async def provenance(self, place: Place | None, projects: Sequence[int], name: Name, filename: str) -> bytes | None:
-        """The provenance object that an upstream serves for a file; None where there is none."""
-        offer = await self.page(place, projects, name, None)
-        file = next((file for file in offer.page.files if file.filename == filename), None) if offer is not None else None
-        if file is None or not file.provenance_url:
+    async def provenance(  # noqa: PLR0917 - what the address of a provenance object says, and where
+        self, place: Place | None, projects: Sequence[int], name: Name, version: str, filename: str, ours: Page | None
+    ) -> tuple[bytes, str] | None:
+        """What an upstream serves as the provenance object of a file, and that upstream's name; None where there is none.
+
+        Raises `PolicyRefused`, `Elsewhere` and what `page` raises.
+        """
+        asked = await self._asked(place, projects, name, held=ours is not None)
+        said = await self._first(asked, name)
+        if said is None:
             return None
-        fetched = await self.fetcher.fetch(file.provenance_url, {"Accept": "application/json"}, limit=_PROVENANCE_BYTES, timeout=_TIMEOUT)
-        return fetched.body if fetched.status == HTTPStatus.OK else None
+        found, _, upstream = said
+        page, licences = await self.completed(found)
+        file = next((file for file in page.files if (file.filename, file.version) == (filename, version)), None)
+        if file is None:
+            return None
+        self._admit(place, asked, page, file, licences.get(filename), ours)
+        if not file.provenance_url or upstream.mode is Mode.OFFLINE:
+            return None
+        if upstream.mode is Mode.REDIRECT:
+            raise Elsewhere(url=file.provenance_url)
+        fetched = await self.fetcher.fetch(file.provenance_url, {"Accept": _PROVENANCE}, limit=_PROVENANCE_BYTES, timeout=_TIMEOUT)
+        if fetched.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+            return None
+        if fetched.status != HTTPStatus.OK:
+            raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} for the provenance of {filename}")
+        return fetched.body, upstream.name
+
+    def _admit(  # noqa: PLR0917 - the facts of one question
+        self, place: Place | None, asked: "_Asked", page: Page, file: File, licence: str | None, ours: Page | None
+    ) -> datetime | None:
+        """Until when the file may be given, as far as the policy says. Raises `PolicyRefused`."""
+        verdict = ours_first(ours, file) or judge(asked.policy, page.name, page.status, file, self.now(), licence)
+        if not verdict.allowed:
+            self.on_refused(place, page.name, file, verdict.rule)
+            raise PolicyRefused(filename=file.filename, rule=verdict.rule, reason=verdict.reason)
+        return verdict.until
 
     async def _listed(
         self, asked: "_Asked", name: Name, sha256: str, filename: str
@@ -190,7 +248,7 @@ class Fallback:
             said = await self._first(asked, name, newer_than=newer_than)
             if said is not None:
                 found, state, upstream = said
-                page, licences = await self._complete(found)
+                page, licences = await self.completed(found)
                 until = self.now() + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
                 for file in page.files:
                     if file.filename == filename and (file.sha256 == sha256 or (sha256 == BY_NAME and not file.sha256)):

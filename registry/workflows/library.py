@@ -9,13 +9,15 @@ from typing import Any, TypeVar
 from attrs import Factory, define, evolve, field, frozen
 
 from registry.domain.access import Group, Place, Project
+from registry.domain.curation.judging import Rule
 from registry.domain.encoding import Encoding, encode
-from registry.domain.errors import UnknownFile, UnknownName
+from registry.domain.errors import PolicyRefused, UnknownFile, UnknownName
 from registry.domain.filenames import METADATA_ENDING
 from registry.domain.model import Change, File, Index, Page
 from registry.domain.names import Name
 from registry.domain.negotiation import Representation
 from registry.domain.simple import Links, render_index, render_page
+from registry.domain.upstream import names_in
 from registry.interfaces import IBlobs, IOpenBlob, IPackages, IThreads
 from registry.workflows.fallback import Fallback
 from registry.workflows.flights import Flight, Flights
@@ -29,6 +31,8 @@ _INDEX = ""
 _FILES = "/"
 # Changes after which another place may ask upstreams, or no longer.
 _OPENING = ("forwarding.", "settings.", "upstream.", "group.", "project.")
+# And those that are only told, after which everything is as it was.
+_TELLING = "policy."
 # Rendering a page of this many files, or compressing this many bytes, takes longer than the reactor may be kept waiting.
 _MANY_FILES, _MANY_BYTES = 200, 1 << 16
 
@@ -125,6 +129,7 @@ class Library:
     _foreign: set[Any] = field(init=False, factory=set)  # those of them that hold what an upstream says
     _foreign_files: dict[str, set[Any]] = field(init=False, factory=dict)  # keys of `_files`, by the normalised name they are of
     _flights: Flights = field(init=False, factory=Flights)
+    _heard: int = field(init=False, default=0)  # counts what was heard, so that what was found before is not kept after
 
     def __attrs_post_init__(self) -> None:
         """Make the two memories."""
@@ -148,7 +153,8 @@ class Library:
                 raise UnknownName(name=name.normalized)
             rendered = await self._render(key, whole, Links(base=base, scope=view.scope), representation)
             if offer is not None:
-                rendered.state, rendered.since, rendered.until = offer.state, offer.said_at.timestamp(), offer.until.timestamp()
+                rendered.since = None if offer.said_at is None else offer.said_at.timestamp()
+                rendered.state, rendered.until = offer.state, offer.until.timestamp()
             return self._keep(flight, rendered)
 
         known = self._current(self._pages, key)
@@ -189,7 +195,8 @@ class Library:
 
         `sha256` is always that of the file itself. Raises `UnknownFile`, `Quarantined`.
         """
-        key = (view.projects, sha256, filename)
+        # With the scope: what upstreams have is another place's only if they may be asked there, too.
+        key = (view.projects, sha256, filename, view.scope)
 
         async def look(flight: Flight) -> Held:
             file = await self.packages.file(view.projects, sha256, filename)
@@ -214,10 +221,18 @@ class Library:
         """
         if self.beyond is None:
             raise UnknownFile(filename=filename)
-        found = await self.beyond.file(view.place, view.projects, sha256, filename)
-        arrival, key = found.arrival, (view.projects, sha256, filename)
+        heard = self._heard
+        try:
+            found = await self.beyond.file(view.place, view.projects, sha256, filename, partial(self.packages.page, view.projects))
+        except PolicyRefused as refused:
+            if refused.rule == Rule.LICENCE.value:
+                # It may have become known this moment: pages must not go on listing the file.
+                for name in names_in(filename.removesuffix(METADATA_ENDING)):
+                    self._forget_foreign(name.normalized)
+            raise
+        arrival, key = found.arrival, (view.projects, sha256, filename, view.scope)
         held = Held(key=key, cost=0, file=arrival.file, state=arrival.state, until=found.until.timestamp())
-        if arrival.state == "hit":
+        if arrival.state == "hit" and heard == self._heard:
             self._files.keep(held)
             if held.memory is not None:
                 self._foreign_files.setdefault(arrival.name.normalized, set()).add(key)
@@ -243,6 +258,9 @@ class Library:
     def forget(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener): what they touch is rendered anew."""
         for change in changes:
+            if change.action.startswith(_TELLING):
+                continue
+            self._heard += 1
             if change.project_id is not None:
                 for name in {change.name, _INDEX}:
                     self._forget(change.project_id, name)
@@ -257,6 +275,7 @@ class Library:
 
     def forget_upstreams(self) -> None:
         """What is let in from upstreams, or where they may be asked, has changed."""
+        self._heard += 1
         self._flights.overtake(lambda _: True)
         for key in list(self._foreign):
             self._pages.drop(key)
@@ -264,6 +283,12 @@ class Library:
             for key in keys:
                 self._files.drop(key)
         self._foreign_files.clear()
+
+    def _forget_foreign(self, name: str) -> None:
+        """What is let in of one name has changed."""
+        self._flights.overtake(lambda about: about.name == name)
+        for key in [key for key in self._by_name.get(name, ()) if key in self._foreign]:
+            self._pages.drop(key)
 
     def _forget(self, project_id: int, name: str) -> None:
         self._flights.overtake(lambda about: about.name == name and (project_id in about.projects or self.beyond is not None))
