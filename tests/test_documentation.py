@@ -10,6 +10,7 @@ import pytest
 from registry.cli.main import main
 from registry.cli.serve import serve
 from registry.config import describe
+from registry.domain.archives.checks import Check
 from registry.tap import Options
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +76,18 @@ def test_every_setting_named_in_a_document_exists() -> None:
     for document in DOCUMENTS:
         for section, key in re.findall(r"`\[([a-z]+)\] ([a-z_]+)", document.read_text("utf-8")):
             assert (section, key) in known, f"{document.name}: [{section}] {key}"
+
+
+def test_every_check_is_documented_as_it_is() -> None:
+    """docs/checks.md has a section for each check, in their order: at which levels it is on, its sentence, and how to fix a file."""
+    levels = {(True, True): "On at both levels.", (True, False): "On at the strict level.", (False, False): "Off at both levels:"}
+    text = (ROOT / "docs" / "checks.md").read_text("utf-8")
+    sections = [" ".join(section.split()) for section in text.split("\n### ")[1:]]
+    assert len(sections) == len(Check)
+    for section, check in zip(sections, Check, strict=True):
+        assert section.startswith(f"`{check.value}` {levels[check.strict, check.lenient]}"), check
+        assert check.doc in section
+        assert re.search(r"To fix a file: \S.{20}", section), check
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
