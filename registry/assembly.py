@@ -30,6 +30,7 @@ from registry.web.site import RegistrySite
 from registry.welcome import Started
 from registry.workflows.downloads import Downloads
 from registry.workflows.founding import found
+from registry.workflows.keeping import Keeping
 from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
 from registry.workflows.settings import LiveSettings
@@ -45,6 +46,8 @@ _FLUSH_LOG_EVERY = 1.0
 _REFRESH_EVERY = 300.0
 # When things were used last is written this often at most.
 _NOTE_EVERY = 60.0
+# The room for upstreams' files is looked at as files come, and this often: it may have been made smaller.
+_TIDY_EVERY = 3600.0
 _LOG_BYTES, _LOGS_KEPT = 10 << 20, 5
 
 
@@ -110,6 +113,7 @@ def assemble(
         settings=parts.settings,
         downloads=parts.downloads,
         uses=parts.uses,
+        keeping=parts.keeping,
         attestations=parts.attestations,
         outward=parts.outward,
         site=parts.site,
@@ -137,6 +141,7 @@ class RegistryService(Service):
     settings: LiveSettings
     downloads: Downloads
     uses: TokenUses
+    keeping: Keeping
     attestations: AttestationVerifier | None
     outward: Outward
     site: RegistrySite
@@ -189,10 +194,12 @@ class RegistryService(Service):
             self._every(_POLL_EVERY, self.store.database.poll)
             self._every(_NOTE_EVERY, self.downloads.flush)
             self._every(_NOTE_EVERY, self.uses.flush)
+            self._every(_NOTE_EVERY, self.keeping.flush)
             if self.log is not None:
                 self._every(_FLUSH_LOG_EVERY, self.log.flush)
             await self._listen()
             self._every(self.config.storage.sweep_every, self._sweep, now=True)
+            self._every(_TIDY_EVERY, self.keeping.tidy, now=True)
             self._every(_REFRESH_EVERY, self._refresh)
         except Exception as error:  # noqa: BLE001 - whatever it was, the one who starts us must hear of it
             await self._close()
@@ -238,6 +245,7 @@ class RegistryService(Service):
             self.site.abort()
             await gone
         await self.publisher.settled()
+        await self.keeping.settled()
         await self._close()
 
     async def _close(self) -> None:
@@ -249,6 +257,7 @@ class RegistryService(Service):
             try:
                 await self.downloads.flush()
                 await self.uses.flush()
+                await self.keeping.flush()
             except RegistryError as error:
                 _log.warn("When files were downloaded last, and tokens used, could not be written: {error}", error=error)
         await self.outward.client.close()

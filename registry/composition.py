@@ -73,6 +73,7 @@ from registry.workflows.failures import Failures
 from registry.workflows.gate import Gate
 from registry.workflows.history import History
 from registry.workflows.jobs import ForeignJobs, Jobs
+from registry.workflows.keeping import Keeping
 from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
 from registry.workflows.settings import LiveSettings
@@ -174,6 +175,7 @@ class Composition:
     settings: LiveSettings  # to be loaded once the store is open
     downloads: Downloads  # to be flushed now and then
     uses: TokenUses  # likewise
+    keeping: Keeping  # likewise, and tidied
     attestations: AttestationVerifier | None  # to be loaded before the first upload
     outward: Outward  # to be loaded before the first miss, refreshed now and then, and its client closed
     routes: Routes
@@ -209,6 +211,14 @@ def compose(
     tokens = Tokens(tokens=store.tokens, uses=uses, now=clock)
     place_tokens = PlaceTokens(tokens=store.place_tokens, uses=uses, now=clock)
     jobs = Jobs(jobs=store.jobs, access=store.access, now=clock)
+    keeping = Keeping(
+        catalog=store.upstream,
+        keeping=store.keeping,
+        packages=store.packages,
+        blobs=store.blobs,
+        budget=config.upstream.cache_size,
+        now=clock,
+    )
     beyond = outward(
         config,
         catalog=store.upstream,
@@ -218,6 +228,8 @@ def compose(
         threads=files,
         now=clock,
         environ=environ,
+        on_used=keeping.note,
+        on_kept=keeping.kept,
     )
     library = Library(
         packages=store.packages,
@@ -250,7 +262,7 @@ def compose(
     )
     downloads = Downloads(inventory=store.inventory, now=clock)
     curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
-    for listener in (gate.forget, library.forget, settings.hear):
+    for listener in (gate.forget, library.forget, settings.hear, keeping.hear):
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=settings.upload_limit, threads=files)
     pypi = PyPI(
@@ -300,6 +312,7 @@ def compose(
         settings=settings,
         downloads=downloads,
         uses=uses,
+        keeping=keeping,
         attestations=attestations,
         outward=beyond,
         routes=routes,
