@@ -12,7 +12,7 @@ from registry.domain.errors import UpstreamRefused, shown
 from registry.domain.tokens import Secret
 
 _PORTS = {"http": 80, "https": 443}
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9.])?")
 _HOST_LIMIT, _URL_LIMIT = 253, 8192
 # What no address may hold; everything else that does not belong into one is percent-encoded. A backslash is a slash to some.
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
@@ -114,17 +114,14 @@ def _host(text: str, url: str) -> str:
         if address.scope_id is not None:
             raise _unusable(url, "has an IPv6 zone")
         return str(address)
-    host = text if text.isascii() else _idna(text, url)
-    if len(host) > _HOST_LIMIT or not _HOST.fullmatch(host) or ".." in host:
-        raise _unusable(url, "has no usable host")
-    return host
-
-
-def _idna(text: str, url: str) -> str:
     try:
-        return idna.encode(text, uts46=True).decode("ascii")
+        # Encoded twice: what UTS 46 makes of some letters, such as a dot, is no host itself.
+        host = idna.encode(text if text.isascii() else idna.encode(text, uts46=True).decode("ascii")).decode("ascii")
     except idna.IDNAError:
         raise _unusable(url, "has no usable host") from None
+    if len(host) > _HOST_LIMIT or not _HOST.fullmatch(host):
+        raise _unusable(url, "has no usable host")
+    return host
 
 
 def _unusable(url: str, problem: str) -> UpstreamRefused:

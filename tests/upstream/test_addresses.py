@@ -95,6 +95,7 @@ NO_ADDRESSES += [
     "http://in\tdex.test/",
 ]
 NO_ADDRESSES += ["http://a b/", "http://x/" + "a" * 8200, "http://" + "a" * 254 + "/", "http://\u2024/", "http://a\u3002\u3002b/"]
+NO_ADDRESSES += ["http://a_b.test/", "http://" + "a" * 64 + ".test/", "http://a-.test/", "http://xn--a.test/"]
 NO_ADDRESSES += ["javascript:alert(1)", "data:text/html,x", "unix:/run/x"]
 
 
