@@ -33,6 +33,7 @@ from registry.workflows.founding import found
 from registry.workflows.keeping import Keeping
 from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
+from registry.workflows.refusals import Refusals
 from registry.workflows.settings import LiveSettings
 from registry.workflows.upkeep import sweep
 from registry.workflows.uses import TokenUses
@@ -114,6 +115,7 @@ def assemble(
         downloads=parts.downloads,
         uses=parts.uses,
         keeping=parts.keeping,
+        refusals=parts.refusals,
         attestations=parts.attestations,
         outward=parts.outward,
         site=parts.site,
@@ -142,6 +144,7 @@ class RegistryService(Service):
     downloads: Downloads
     uses: TokenUses
     keeping: Keeping
+    refusals: Refusals
     attestations: AttestationVerifier | None
     outward: Outward
     site: RegistrySite
@@ -195,6 +198,7 @@ class RegistryService(Service):
             self._every(_NOTE_EVERY, self.downloads.flush)
             self._every(_NOTE_EVERY, self.uses.flush)
             self._every(_NOTE_EVERY, self.keeping.flush)
+            self._every(_NOTE_EVERY, self.refusals.flush)
             if self.log is not None:
                 self._every(_FLUSH_LOG_EVERY, self.log.flush)
             await self._listen()
@@ -258,6 +262,7 @@ class RegistryService(Service):
                 await self.downloads.flush()
                 await self.uses.flush()
                 await self.keeping.flush()
+                await self.refusals.flush()
             except RegistryError as error:
                 _log.warn("When files were downloaded last, and tokens used, could not be written: {error}", error=error)
         await self.outward.client.close()

@@ -34,6 +34,7 @@ from registry.storage.catalog.place_tokens import SqlPlaceTokens
 from registry.storage.catalog.places import SqlPlaces
 from registry.storage.catalog.projects import SqlProjects
 from registry.storage.catalog.protection import SqlProtection
+from registry.storage.catalog.refusals import SqlRefusals
 from registry.storage.catalog.releases import SqlReleases
 from registry.storage.catalog.settings import SqlSettings
 from registry.storage.catalog.tokens import SqlTokens
@@ -45,6 +46,7 @@ from registry.upstream.gitlab import GitLabJobs
 from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines
 from registry.web.dated import Dated
+from registry.web.explain import Explain
 from registry.web.front import Front
 from registry.web.integrity import Integrity
 from registry.web.ops import Ops
@@ -69,6 +71,7 @@ from registry.web.site import RegistrySite
 from registry.web.upload import Uploads
 from registry.workflows.curation import Curation
 from registry.workflows.downloads import Downloads
+from registry.workflows.explaining import Explaining
 from registry.workflows.failures import Failures
 from registry.workflows.gate import Gate
 from registry.workflows.history import History
@@ -76,6 +79,7 @@ from registry.workflows.jobs import ForeignJobs, Jobs
 from registry.workflows.keeping import Keeping
 from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
+from registry.workflows.refusals import Refusals
 from registry.workflows.settings import LiveSettings
 from registry.workflows.tokens import PlaceTokens, Tokens
 from registry.workflows.uses import TokenUses
@@ -111,6 +115,7 @@ class Store:
     inventory: SqlInventory
     protection: SqlProtection
     releases: SqlReleases
+    refusals: SqlRefusals
     settings: SqlSettings
     forwarding: SqlForwarding
     audit: SqlAudit
@@ -156,6 +161,7 @@ class Store:
             inventory=SqlInventory(database),
             protection=SqlProtection(database),
             releases=SqlReleases(database),
+            refusals=SqlRefusals(database),
             settings=SqlSettings(database),
             forwarding=SqlForwarding(database, forwarding),
             audit=SqlAudit(database),
@@ -176,6 +182,7 @@ class Composition:
     downloads: Downloads  # to be flushed now and then
     uses: TokenUses  # likewise
     keeping: Keeping  # likewise, and tidied
+    refusals: Refusals  # to be flushed now and then
     attestations: AttestationVerifier | None  # to be loaded before the first upload
     outward: Outward  # to be loaded before the first miss, refreshed now and then, and its client closed
     routes: Routes
@@ -261,6 +268,8 @@ def compose(
         defaults={**SWITCHES, FORWARDING: config.upstream.enabled},
     )
     downloads = Downloads(inventory=store.inventory, now=clock)
+    refusals = Refusals(journal=store.refusals, now=clock)
+    beyond.fallback.on_refused = refusals.note
     curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
     for listener in (gate.forget, library.forget, settings.hear, keeping.hear):
         store.database.subscribe(listener)
@@ -279,7 +288,12 @@ def compose(
         Ops(checks={"service": serving, "catalog": store.database.check, "blobs": store.blobs.check}),
         pypi,
         ProjectJson(packages=store.packages, library=library, threads=files, view=pypi.view, external_url=external_url),
-        Integrity(packages=store.packages, view=pypi.view),
+        Integrity(packages=store.packages, view=pypi.view, beyond=beyond.fallback, threads=files),
+        Explain(
+            explaining=Explaining(packages=store.packages, beyond=beyond.fallback, threads=files, ask=beyond.fallback.inquiries.ask),
+            threads=files,
+            view=pypi.view,
+        ),
         Dated(history=history, library=library, external_url=external_url),
         Packages(gate=gate, inventory=store.inventory, curation=curation, external_url=external_url),
         Releases(curation=curation, releases=store.releases, external_url=external_url),
@@ -313,6 +327,7 @@ def compose(
         downloads=downloads,
         uses=uses,
         keeping=keeping,
+        refusals=refusals,
         attestations=attestations,
         outward=beyond,
         routes=routes,

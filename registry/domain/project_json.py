@@ -30,6 +30,8 @@ _TEXTS = (
 )
 # And in lists, by the names they are kept under; null where there is none (PyPI).
 _LISTS = {"dynamic": "dynamic", "license_files": "license_files", "provides_extra": "provides_extras", "requires_dist": "requires_dist"}
+# PyPI's names of digests, where hashlib has others.
+_DIGESTS = {"blake2b": "blake2b_256"}
 _WHEEL = ".whl"
 # For bots that must read a time: of a file of which no index tells one.
 _UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
@@ -149,7 +151,7 @@ def _file(file: File, digests: Mapping[str, str], links: Links) -> dict[str, obj
     told: dict[str, object] = {
         "comment_text": "",
         "core-metadata": {"sha256": file.metadata_sha256} if file.metadata_sha256 else False,
-        "digests": {**digests, **({"sha256": file.sha256} if file.sha256 else {})},
+        "digests": {**_further(file), **digests, **({"sha256": file.sha256} if file.sha256 else {})},
         "downloads": -1,
         "filename": file.filename,
         "has_sig": bool(file.gpg_sig),
@@ -164,6 +166,11 @@ def _file(file: File, digests: Mapping[str, str], links: Links) -> dict[str, obj
     }
     # A time that nobody knows is left out: Renovate takes none, but no null.
     return told if file.uploaded_at is None else {**told, **_times(file.uploaded_at)}
+
+
+def _further(file: File) -> dict[str, str]:
+    """What an upstream tells beside the SHA-256, by PyPI's names."""
+    return {_DIGESTS.get(algorithm, algorithm): digest for algorithm, digest in file.digests}
 
 
 def _times(at: datetime) -> dict[str, str]:

@@ -173,6 +173,7 @@ OPERATIONS: Mapping[str, Operation] = {
             ("pypi/<segment:name>/json", _PAGE, ()),
             ("pypi/<segment:name>/<segment:version>/json", _PAGE, ()),
             ("<segment:name>/json", _PAGE, ()),
+            ("explain/<segment:name>", (200,), ()),
             ("files/<segment:sha256>/<segment:filename>", _FILE, ()),
             ("integrity/<segment:name>/<segment:version>/<segment:filename>/provenance", (200, 304, 406), ()),
         )

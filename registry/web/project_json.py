@@ -14,6 +14,8 @@ from registry.domain.versions import Version
 from registry.interfaces import IPackages, IThreads
 from registry.web.routes import Call, Route
 from registry.web.simple import answer_page, mount
+from registry.workflows.describing import Describing
+from registry.workflows.fallback import Offer
 from registry.workflows.library import Library, Rendered, View
 
 _PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
@@ -63,21 +65,24 @@ class ProjectJson:
 
     async def _answer(self, call: Call, name: str, version: str | None, render: _Render) -> bytes:
         view = await self.view(call)
-        releases = await self._read(view, name, version)
+        releases, offer = await self._read(view, name, version)
         links = Links(base=self.external_url() or mount(call.request), scope=view.scope)
 
         def work() -> Rendered:
-            body = render(releases, links)
-            return Rendered.of(None, body)
+            rendered = Rendered.of(None, render(releases, links))
+            if offer is not None:
+                rendered.state = offer.state
+                rendered.since = None if offer.said_at is None else offer.said_at.timestamp()
+            return rendered
 
         long = sum(len(value) for value in releases.metadata.values() if isinstance(value, str)) > _LONG_METADATA
         many = long or len(releases.page.files) > _MANY_FILES
         return await answer_page(call, self.library, await self.threads.run(work) if many else work(), _CONTENT_TYPE)
 
-    async def _read(self, view: View, name: str, version: str | None) -> Releases:
+    async def _read(self, view: View, name: str, version: str | None) -> tuple[Releases, Offer | None]:
         try:
             wanted = None if version is None else Version(version)
-            releases = await self.packages.releases(view.projects, Name(name), wanted)
+            releases, offer = await self._describing().releases(view, Name(name), wanted)
         except (InvalidName, InvalidVersion):
             # No package can be called so.
             raise UnknownName(name=name) from None
@@ -87,4 +92,8 @@ class ProjectJson:
             if releases.page.status is ProjectStatus.QUARANTINED:
                 raise Quarantined(name=name, reason=releases.page.status_reason)
             raise UnknownName(name=name)
-        return releases
+        return releases, offer
+
+    def _describing(self) -> Describing:
+        library = self.library
+        return Describing(packages=self.packages, beyond=library.beyond, blobs=library.blobs, threads=self.threads)
