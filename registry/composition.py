@@ -318,7 +318,7 @@ def compose(
     )
     routes = Routes(gate=gate, routes=(*(route for family in families for route in family.routes()), *more))
     deadlines = Deadlines(head=config.server.head_timeout, stall=config.server.stall_timeout)
-    site = RegistrySite(routes, uploads, reactor=reactor, deadlines=deadlines, log=log)
+    site = RegistrySite(routes, uploads, reactor=reactor, deadlines=deadlines, log=log, seconds=lambda: clock().timestamp())
     return Composition(
         gate=gate,
         library=library,

@@ -97,7 +97,7 @@ class PyPI:
         if sent and held.file.id:
             self.on_download(held.file.id)
             on_sent = partial(self.on_download, held.file.id)
-        tell_origin(call, held.state)
+        tell_origin(call, held, self.library)
         call.keep(held, on_sent)
         return await send_file(call, held.file, blob, public=is_public(call))
 

@@ -3,8 +3,6 @@
 from http import HTTPStatus
 from typing import Any
 
-from twisted.python import runtime
-
 from registry.domain.access import Project, RegistryAccess, Visibility
 from registry.domain.conditional import not_modified
 from registry.domain.encoding import Encoding, choose_encoding
@@ -12,7 +10,7 @@ from registry.domain.negotiation import Representation, negotiate
 from registry.web.errors import secure
 from registry.web.ready import age_of
 from registry.web.routes import Call
-from registry.workflows.library import Library, Rendered
+from registry.workflows.library import Held, Library, Rendered
 
 
 def wanted_representation(call: Call) -> Representation:
@@ -33,7 +31,7 @@ async def answer_page(call: Call, library: Library, rendered: Rendered, content_
     request.setHeader(b"vary", b"Accept, Accept-Encoding" if public else b"Accept, Accept-Encoding, Authorization, Private-Token")
     # A new release must be seen at once (CI publishes, then installs), so: keep it, but ask.
     request.setHeader(b"cache-control", b"no-cache" if public else b"private, no-cache")
-    tell_origin(call, rendered.state, rendered.since)
+    tell_origin(call, rendered, library)
     if rendered.state == "miss":
         # To whoever comes next it is what is known already.
         rendered.state = "hit"
@@ -47,16 +45,13 @@ async def answer_page(call: Call, library: Library, rendered: Rendered, content_
     return body
 
 
-def tell_origin(call: Call, state: str, since: float | None = None) -> None:
-    """Say where an answer comes from: "local", or an upstream's "hit", "miss" or "stale".
-
-    And since when it is known, in seconds since 1970.
-    """
+def tell_origin(call: Call, kept: Rendered | Held, library: Library) -> None:
+    """Say where an answer comes from: "local", or an upstream's "hit", "miss" or "stale"; and how old what the upstream said or sent is."""
     request: Any = call.request
-    request.setHeader(b"x-cache", state.encode())
-    if since is not None:
-        request.setHeader(b"age", age_of(since, runtime.seconds()))
-    if state == "stale":
+    request.setHeader(b"x-cache", kept.state.encode())
+    if kept.since is not None:
+        request.setHeader(b"age", age_of(kept.since, library.now().timestamp()))
+    if kept.state == "stale":
         # RFC 7234, 5.5.1; its successor drops the header, and people still look for it.
         request.setHeader(b"warning", b'110 - "Response is Stale"')
 

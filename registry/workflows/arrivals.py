@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -38,12 +39,16 @@ class Elsewhere(Exception):
 
 @frozen(kw_only=True)
 class Arrival:
-    """A file of an upstream and its bytes (whoever takes them closes them), here already ("hit") or on their way ("miss")."""
+    """A file of an upstream and its bytes (whoever takes them closes them), here already ("hit") or on their way ("miss").
+
+    `since`: when they came; None: they come now.
+    """
 
     name: Name
     file: File
     blob: IOpenBlob
     state: str
+    since: datetime | None = None
     licence: str | None = None  # of core metadata: what it says of it
 
 
@@ -70,7 +75,7 @@ class Arrivals:
                 with suppress(BlobMissing):
                     blob = await self.blobs.open(file.metadata_sha256)
                     self.on_used(kept.id)
-                    return Arrival(name=name, file=beside, blob=blob, state="hit", licence=kept.licence)
+                    return Arrival(name=name, file=beside, blob=blob, state="hit", since=kept.kept_at, licence=kept.licence)
         if upstream.mode is Mode.OFFLINE:
             raise UnknownFile(filename=beside.filename)
         fetched = await self.fetcher.fetch(file.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
@@ -115,7 +120,8 @@ class Arrivals:
                 with suppress(BlobMissing):
                     blob = await self.blobs.open(kept.sha256)
                     self.on_used(kept.id)
-                    return Arrival(name=name, file=evolve(file, sha256=kept.sha256, size=kept.size), blob=blob, state="hit")
+                    found = evolve(file, sha256=kept.sha256, size=kept.size)
+                    return Arrival(name=name, file=found, blob=blob, state="hit", since=kept.kept_at)
         if upstream.mode is Mode.OFFLINE:
             raise UnknownFile(filename=file.filename)
         if upstream.mode is Mode.REDIRECT:

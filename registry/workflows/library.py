@@ -231,7 +231,8 @@ class Library:
                     self._forget_foreign(name.normalized)
             raise
         arrival, key = found.arrival, (view.projects, sha256, filename, view.scope)
-        held = Held(key=key, cost=0, file=arrival.file, state=arrival.state, until=found.until.timestamp())
+        since, until = arrival.since or self.now(), found.until
+        held = Held(key=key, cost=0, file=arrival.file, state=arrival.state, since=since.timestamp(), until=until.timestamp())
         if arrival.state == "hit" and heard == self._heard:
             self._files.keep(held)
             if held.memory is not None:
