@@ -183,8 +183,11 @@ class Fallback:
         `PolicyRefused`, `Elsewhere` and what `page` raises.
         """
         wanted = filename.removesuffix(METADATA_ENDING)
-        for name in names_in(wanted):
-            asked = await self._asked(place, projects, name, held=False)
+        candidates = [(name, await self._asked(place, projects, name, held=False)) for name in names_in(wanted)]
+        if any(asked.course in {Course.OURS, Course.RESERVED} for _, asked in candidates):
+            # It may be of a name that is ours, spelt in an old way: then nobody is asked about its other readings.
+            raise UnknownFile(filename=filename)
+        for name, asked in candidates:
             listed = await self._listed(asked, name, sha256, wanted) if asked.upstreams else None
             if listed is None:
                 continue

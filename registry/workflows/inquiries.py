@@ -9,8 +9,10 @@ from attrs import Factory, define, evolve
 from twisted.logger import Logger
 
 from registry.domain.errors import UpstreamBroken, UpstreamRefused, UpstreamUnavailable
+from registry.domain.fetched import Fetched
+from registry.domain.model import Page
 from registry.domain.names import Name
-from registry.domain.upstream import Mode, Said, Upstream, available
+from registry.domain.upstream import Mode, Said, Upstream, available, page_candidates
 from registry.interfaces import IFetcher, IThreads, IUpstreamCatalog
 from registry.workflows.flights import Flight, Flights
 
@@ -24,7 +26,7 @@ _NEGATIVE = timedelta(seconds=60)
 RESPITE = timedelta(seconds=30)
 # Clients give up after 15 seconds: an older answer must be on its way before that.
 _TIMEOUT = 10.0
-_PAGE_BYTES = 64 << 20
+_PAGE_BYTES = 24 << 20
 
 
 @define(kw_only=True, eq=False)
@@ -85,28 +87,39 @@ class Inquiries:
         headers = {"Accept": _ACCEPT}
         if known is not None and known.etag:
             headers["If-None-Match"] = known.etag
-        fetched = await self.fetcher.fetch(upstream.page(name.normalized), headers, limit=_PAGE_BYTES, timeout=_TIMEOUT)
-        now = self.now()
-        self._respite.pop(upstream.name, None)
-        if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None:
-            said = evolve(known, fetched_at=now)
-            await self.catalog.keep_page(said, confirmed=True)
-            return said
-        if fetched.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-            said = Said(source=upstream.name, name=name, page=None, etag="", fetched_at=now)
-        elif fetched.status == HTTPStatus.OK:
+        page, etag = None, ""
+        for number, address in enumerate(page_candidates(upstream.url, name.normalized)):
+            fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=_TIMEOUT)
+            self._respite.pop(upstream.name, None)
+            if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None:
+                said = evolve(known, fetched_at=self.now())
+                await self.catalog.keep_page(said, confirmed=True)
+                return said
+            if fetched.status == HTTPStatus.OK:
+                page, etag = await self._read(upstream, name, fetched, whole=number == 0), fetched.headers.get("etag", "")
+                break
+            if fetched.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
+                raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} when asked for a page")
+        said = Said(source=upstream.name, name=name, page=page, etag=etag if page is not None else "", fetched_at=self.now())
+        await self.catalog.keep_page(said)
+        return said
+
+    async def _read(self, upstream: Upstream, name: Name, fetched: Fetched, *, whole: bool) -> Page | None:
+        """The page that was fetched. Unless it is the name's own (`whole`), it may be a list of many, or of nothing that we know."""
+        try:
             read = await self.threads.run(
                 self.reader, fetched.body, fetched.headers.get("content-type", ""), fetched.url, name, upstream.name
             )
-            if read.dropped:
-                _log.info(
-                    "{source}: {count} entries of a page were dropped, the first: {first}",
-                    source=upstream.name,
-                    count=len(read.dropped),
-                    first=read.dropped[0],
-                )
-            said = Said(source=upstream.name, name=name, page=read.page, etag=fetched.headers.get("etag", ""), fetched_at=now)
-        else:
-            raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} when asked for a page")
-        await self.catalog.keep_page(said)
-        return said
+        except UpstreamBroken:
+            if whole:
+                raise
+            return None
+        if read.dropped:
+            _log.info(
+                "{source}: {count} entries of a page were dropped, the first: {first}",
+                source=upstream.name,
+                count=len(read.dropped),
+                first=read.dropped[0],
+            )
+        page: Page = read.page
+        return page if whole or page.files else None
