@@ -22,6 +22,7 @@ _COMMANDS = {
     "policy": ("policy", "policy"),
     "upstream": ("upstream", "upstream"),
     "cache": ("cache", "cache"),
+    "bundle": ("bundle", "bundle"),
     "audit": ("audit", "audit"),
     "verify": ("verify", "verify_command"),
 }

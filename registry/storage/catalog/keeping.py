@@ -97,12 +97,14 @@ def _drop_files(writing: Writing, which: ColumnElement[bool]) -> Forgotten:
 def _take_page(writing: Writing, said: Said) -> bool:
     """Whether the page is newer than what is known."""
     same = (_PAGES.source == said.source, _PAGES.name == said.name.normalized)
+    # A clock that was ahead elsewhere must not make a page newer than any to come.
+    fetched_at = min(said.fetched_at, writing.at)
     known = writing.connection.execute(select(_PAGES.fetched_at).where(*same)).first()
-    if known is not None and known.fetched_at >= said.fetched_at:
+    if known is not None and known.fetched_at >= fetched_at:
         return False
     writing.connection.execute(delete(upstream_pages).where(*same))
     facts = {"found": said.page is not None, "body": pack(said.page) if said.page is not None else b"", "etag": said.etag}
-    times = {"fetched_at": said.fetched_at, "used_at": writing.at}
+    times = {"fetched_at": fetched_at, "used_at": writing.at}
     insert_row(writing.connection, upstream_pages, {"source": said.source, "name": said.name.normalized, **facts, **times})
     return True
 
@@ -115,7 +117,7 @@ def _take_file(writing: Writing, file: KeptFile) -> bool:
     known = writing.connection.execute(select(_FILES.metadata_sha256).where(*same)).first()
     facts: dict[str, Any] = {"size": file.size, "used_at": writing.at, "metadata_sha256": digest, "metadata_size": size}
     if known is None:
-        insert_row(writing.connection, upstream_files, {**key, **facts, "kept_at": writing.at})
+        insert_row(writing.connection, upstream_files, {**key, **facts, "licence": file.licence, "kept_at": writing.at})
         return True
     if known.metadata_sha256 is None and digest is not None:
         writing.connection.execute(upstream_files.update().where(*same).values(**facts))
