@@ -1,7 +1,7 @@
 """Files of upstreams: those that are kept here, and those on their way."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -22,7 +22,7 @@ from registry.domain.names import Name
 from registry.domain.upstream import KeptFile, Mode, Upstream
 from registry.interfaces import IBlobs, IFetcher, IOpenBlob, IUpstreamCatalog
 from registry.workflows.flights import Flight, Flights
-from registry.workflows.transfer import Transfer
+from registry.workflows.transfer import HELD_BACK, NEARLY, Transfer
 
 _log = Logger()
 _TIMEOUT = 10.0
@@ -63,7 +63,7 @@ class Arrivals:
     on_used: Callable[[int], object] = lambda _: None  # hears the number of every kept file that is used
     on_kept: Callable[[], object] = lambda: None  # hears that another file is kept
     _starting: Flights = Factory(Flights)  # files that are asked for and have not begun to come
-    _transfers: dict[str, Transfer] = Factory(dict)  # files on their way, by address
+    _transfers: dict[Hashable, Transfer] = Factory(dict)  # files on their way
 
     async def metadata(self, upstream: Upstream, name: Name, file: File) -> Arrival:
         """The core metadata of `file`, with the very digest that the upstream tells. Raises `UnknownFile`, `UpstreamBroken`."""
@@ -78,13 +78,16 @@ class Arrivals:
                     return Arrival(name=name, file=beside, blob=blob, state="hit", since=kept.kept_at, licence=kept.licence)
         if upstream.mode is Mode.OFFLINE:
             raise UnknownFile(filename=beside.filename)
-        fetched = await self.fetcher.fetch(file.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
+        key = (METADATA_ENDING, upstream.name, file.url, file.metadata_sha256)
+        data, licence = await self._starting.once(key, partial(self._fetch_metadata, upstream, name, beside))
+        return Arrival(name=name, file=beside, blob=Contents(data=data), state="miss", licence=licence)
+
+    async def _fetch_metadata(self, upstream: Upstream, name: Name, beside: File, _: Flight) -> tuple[bytes, str | None]:
+        fetched = await self.fetcher.fetch(beside.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
         if fetched.status != HTTPStatus.OK:
             raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} for metadata that its index advertises")
-        if hashlib.sha256(fetched.body).hexdigest() != file.metadata_sha256:
-            _log.error(
-                "{source}: metadata of {filename} has another digest than its index tells", source=upstream.name, filename=file.filename
-            )
+        if hashlib.sha256(fetched.body).hexdigest() != beside.sha256:
+            _log.error("{source}: {filename} has another digest than its index tells", source=upstream.name, filename=beside.filename)
             raise UpstreamBroken(source=upstream.name, problem=f"the sha256 of {beside.filename} is not the one that its index tells")
         licence = _licence(fetched.body)
         if upstream.mode is Mode.CACHE:
@@ -94,13 +97,13 @@ class Arrivals:
                     source=upstream.name,
                     name=name.normalized,
                     filename=beside.filename,
-                    sha256=file.metadata_sha256,
+                    sha256=beside.sha256,
                     size=len(fetched.body),
-                    metadata=(file.metadata_sha256, 0),
+                    metadata=(beside.sha256, 0),
                     licence=licence,
                 ),
             )
-        return Arrival(name=name, file=beside, blob=Contents(data=fetched.body), state="miss", licence=licence)
+        return fetched.body, licence
 
     async def _keep_small(self, data: bytes, kept: KeptFile) -> None:
         staged = self.blobs.stage(lambda: None, lambda: None)
@@ -116,7 +119,9 @@ class Arrivals:
     async def bytes(self, upstream: Upstream, name: Name, file: File) -> Arrival:
         """The bytes of `file`. Raises `Elsewhere`, and what fetching raises before there are any."""
         for kept in await self.catalog.kept(name):
-            if kept.filename == file.filename and kept.sha256 == (file.sha256 or kept.sha256):
+            # Where its index tells no digest, what another index has under this name may be another file.
+            same = kept.sha256 == file.sha256 if file.sha256 else kept.source == upstream.name
+            if same and kept.filename == file.filename:
                 with suppress(BlobMissing):
                     blob = await self.blobs.open(kept.sha256)
                     self.on_used(kept.id)
@@ -126,12 +131,23 @@ class Arrivals:
             raise UnknownFile(filename=file.filename)
         if upstream.mode is Mode.REDIRECT:
             raise Elsewhere(url=file.url)
-        transfer = self._transfers.get(file.url)
+        # Its digests are part of what it is: who wants other bytes of this address must not be given these.
+        key = (upstream.name, file.url, file.sha256, file.digests)
+        transfer = self._transfers.get(key)
         if transfer is None or not transfer.joinable:
-            transfer = await self._starting.once(file.url, partial(self._start, upstream, name, file))
-        return Arrival(name=name, file=evolve(file, size=transfer.size), blob=transfer.reader(), state="miss")
+            transfer = await self._starting.once(key, partial(self._start, upstream, name, file, key))
+        blob = transfer.reader()
+        transfer.begin()
+        if transfer.size <= HELD_BACK:
+            # Nothing of it is given before it is proven, so there is time to say what is wrong; and an empty body cannot be broken off.
+            try:
+                await transfer.proven()
+            except BaseException:
+                blob.close()
+                raise
+        return Arrival(name=name, file=evolve(file, size=transfer.size), blob=blob, state="miss")
 
-    async def _start(self, upstream: Upstream, name: Name, file: File, _: Flight) -> Transfer:
+    async def _start(self, upstream: Upstream, name: Name, file: File, key: Hashable, flight: Flight) -> Transfer:
         stream = await self.fetcher.stream(file.url, {})
         size = stream.length if stream.length is not None else file.size
         problem = ""
@@ -139,22 +155,25 @@ class Arrivals:
             problem = f"it answers {stream.status} for {file.filename}, which its index lists"
         elif size is None or (file.size is not None and "size" not in file.filled and file.size != size):
             problem = f"it does not say how long {file.filename} is, or not what its index says"
+        elif flight.abandoned and size > NEARLY:
+            problem = f"nobody waits for {file.filename} any more"
         if problem or size is None:
             stream.abort()
             raise UpstreamBroken(source=upstream.name, problem=problem)
         staged = self.blobs.stage(stream.pause, stream.resume)
         staged.expect([algorithm for algorithm, _ in file.digests])
         end = partial(self._keep, upstream, name) if upstream.mode is Mode.CACHE else _no_end
-        transfer = Transfer(file=file, size=size, staged=staged, end=end, abort=stream.abort)
+        transfer = Transfer(file=file, size=size, staged=staged, end=end, abort=stream.abort, deliver=stream.deliver)
         staged.follow(transfer.progress)
-        self._transfers[file.url] = transfer
-        transfer.over.addCallback(lambda _: self._gone(file.url, transfer))
-        stream.deliver(transfer)
+        self._transfers[key] = transfer
+        transfer.over.addCallback(lambda _: self._gone(key, transfer))
+        if flight.abandoned:
+            transfer.begin()  # there will be no reader to do it
         return transfer
 
-    def _gone(self, url: str, transfer: Transfer) -> None:
-        if self._transfers.get(url) is transfer:
-            del self._transfers[url]
+    def _gone(self, key: Hashable, transfer: Transfer) -> None:
+        if self._transfers.get(key) is transfer:
+            del self._transfers[key]
 
     async def _keep(self, upstream: Upstream, name: Name, transfer: Transfer, digests: Digests) -> None:
         file = transfer.file

@@ -20,6 +20,11 @@ class Flight:
     _result: Any = None
     _waiting: "list[Deferred[Any]]" = Factory(list)
 
+    @property
+    def abandoned(self) -> bool:
+        """Whether all who waited have given up."""
+        return bool(self._waiting) and all(waiter.called for waiter in self._waiting)
+
     def land(self, result: object) -> None:
         """The work has ended, with a result or a Failure."""
         self._landed, self._result = True, result

@@ -18,7 +18,7 @@ _log = Logger()
 # What is not given to anybody before the digest is known: without it no client takes the file for complete.
 HELD_BACK = 1 << 16
 # A transfer that nobody waits for any more is brought to its end if no more than this is missing, or half of it is here.
-_NEARLY = 16 << 20
+NEARLY = 16 << 20
 
 
 @implementer(IStreamReader)
@@ -26,7 +26,7 @@ _NEARLY = 16 << 20
 class Transfer:
     """A file of `size` bytes that comes from an upstream. `end` is called once with its digests when all bytes are here; it keeps the file.
 
-    Whoever makes it wires it to the stream: `received`, `ended`, `failed`; `pause`, `resume` and `abort` are the stream's.
+    Nothing comes before `begin`. `deliver` and `abort` are the stream's; its `pause` and `resume` are called by the staged blob.
     """
 
     file: File
@@ -34,7 +34,9 @@ class Transfer:
     staged: IStagedBlob
     end: Callable[["Transfer", Digests], Awaitable[None]]
     abort: Callable[[], object] = lambda: None
+    deliver: Callable[["Transfer"], object] = lambda _: None
     over: "Deferred[None]" = Factory(Deferred)  # fires, without a result, when it has ended either way and nobody reads
+    _begun: bool = False
     _coming: int = 0  # bytes received
     _written: int = 0  # bytes that can be read
     _proven: bool = False
@@ -42,6 +44,12 @@ class Transfer:
     _failure: RegistryError | None = None
     _readers: int = 0
     _waiting: "list[Deferred[None]]" = Factory(list)  # readers that wait for more
+
+    def begin(self) -> None:
+        """Let the bytes come. Not before somebody reads: what is over and has no reader is put away."""
+        if not self._begun:
+            self._begun = True
+            self.deliver(self)
 
     # --- from the stream ---
 
@@ -84,6 +92,13 @@ class Transfer:
         """Whether another reader may come."""
         return self._failure is None and not self.over.called
 
+    async def proven(self) -> None:
+        """Return when all of it is here, and is what its index tells. Raises what the transfer failed with."""
+        while not self._proven:
+            if self._failure is not None:
+                raise self._failure
+            await self._more()
+
     def reader(self) -> "Following":
         """One more reader, from the beginning."""
         self._readers += 1
@@ -98,10 +113,13 @@ class Transfer:
         while offset >= self._readable and offset < self.size:
             if self._failure is not None:
                 raise self._failure
-            waiting: Deferred[None] = Deferred()
-            self._waiting.append(waiting)
-            await waiting
+            await self._more()
         return await self.staged.read(offset, min(length, self._readable - offset))
+
+    def _more(self) -> "Deferred[None]":
+        waiting: Deferred[None] = Deferred()
+        self._waiting.append(waiting)
+        return waiting
 
     def leave(self) -> None:
         """A reader has gone."""
@@ -109,7 +127,7 @@ class Transfer:
         if self._readers:
             return
         missing = self.size - self._coming
-        if not self._ended and missing > _NEARLY and self._coming * 2 < self.size:
+        if not self._ended and missing > NEARLY and self._coming * 2 < self.size:
             self.failed(self._broken("nobody waits for it any more"))
             self.abort()
         self._finish_if_over()
