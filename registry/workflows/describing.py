@@ -66,7 +66,7 @@ class Describing:
                 with suppress(BlobMissing, InvalidArchive):
                     blob = await self.blobs.open(chosen.metadata_sha256)
                     try:
-                        raw = await blob.read(0, blob.size)
+                        raw = await blob.read(0, blob.size) if blob.data is None else blob.data
                     finally:
                         blob.close()
                     # What may stand beside a file is its metadata as wheels have it, whatever the file is.
