@@ -57,7 +57,8 @@ def test_a_package_is_read_and_deleted(server: Server, project: Project) -> None
     (again,) = project.packages.list(package_name="alpha", package_version="1.0")
     project.packages.get(again.id).package_files.delete(again.package_files.list()[0].id)
     assert project.packages.list(package_name="alpha", package_version="1.0") == []
-    assert len(list((server.data_dir / "blobs").glob("??/*"))) == 2
+    # Two wheels are left, each with its METADATA beside it.
+    assert len(list((server.data_dir / "blobs").glob("??/*"))) == 4
 
 
 def test_protection_rules_are_made_changed_and_deleted(server: Server, project: Project) -> None:
