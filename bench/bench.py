@@ -123,6 +123,7 @@ class Server:
 
     name = "registry"
     takes_uploads = True
+    cpu_number = SERVER_CPU
 
     def __init__(self, top: Path) -> None:
         self.top, self.work = top, top / self.name
@@ -133,7 +134,7 @@ class Server:
         self.log = (self.work / "log").open("ab")
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            ["taskset", "-c", SERVER_CPU, *self.command()], stdout=self.log, stderr=self.log, start_new_session=True, env=self.environment()
+            ["taskset", "-c", self.cpu_number, *self.command()], stdout=self.log, stderr=self.log, start_new_session=True, env=self.environment()
         )
         while self.get("/" if self.ready is None else self.ready) != 200:
             if self.process.poll() is not None:
