@@ -71,7 +71,7 @@ from registry.web.site import RegistrySite
 from registry.web.upload import Uploads
 from registry.workflows.curation import Curation
 from registry.workflows.downloads import Downloads
-from registry.workflows.explaining import Explaining
+from registry.workflows.explaining import Explaining, Remembered
 from registry.workflows.failures import Failures
 from registry.workflows.gate import Gate
 from registry.workflows.history import History
@@ -333,6 +333,28 @@ def compose(
         routes=routes,
         site=site,
     )
+
+
+def explainer(
+    config: Config, store: Store, *, reactor: Any, threads: IThreads, environ: Mapping[str, str], ask: bool
+) -> tuple[Explaining, Outward]:
+    """What explains names to an operator, over an opened store. Its `Outward` is to be loaded first, and its client closed in the end.
+
+    `ask`: upstreams are asked as a server would ask them; otherwise that counts which is known of them, and nobody is asked.
+    """
+    beyond = outward(
+        config,
+        catalog=store.upstream,
+        forwarding=store.forwarding,
+        blobs=store.blobs,
+        reactor=reactor,
+        threads=threads,
+        now=store.database.now,
+        environ=environ,
+    )
+    fallback = beyond.fallback
+    how = fallback.inquiries.ask if ask else Remembered(catalog=store.upstream, now=store.database.now).ask
+    return Explaining(packages=store.packages, beyond=fallback, threads=threads, ask=how), beyond
 
 
 def _foreign_jobs(config: Config, store: Store, reactor: Any) -> Callable[[Secret], Awaitable[Identity | None]] | None:

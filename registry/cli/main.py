@@ -20,6 +20,7 @@ _COMMANDS = {
     "status": ("releases", "status"),
     "protect": ("packages", "protect"),
     "policy": ("policy", "policy"),
+    "explain": ("explain", "explain"),
     "upstream": ("upstream", "upstream"),
     "cache": ("cache", "cache"),
     "bundle": ("bundle", "bundle"),

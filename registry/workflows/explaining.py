@@ -1,6 +1,7 @@
 """Explaining what a name offers in a place, and why: by the same decisions that make its page, and with no word more than that tells."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
 
 from attrs import evolve, frozen
 
@@ -13,11 +14,27 @@ from registry.domain.errors import UpstreamBroken, UpstreamRefused, UpstreamUnav
 from registry.domain.model import Page
 from registry.domain.names import Name
 from registry.domain.upstream import Mode, Said, Upstream
-from registry.interfaces import IPackages, IThreads
+from registry.interfaces import IPackages, IThreads, IUpstreamCatalog
 from registry.workflows.fallback import Fallback
 from registry.workflows.library import View
 
 Ask = Callable[[Upstream, Name, None], Awaitable[tuple[Said | None, str]]]  # as Inquiries.ask
+
+
+@frozen(kw_only=True)
+class Remembered:
+    """Answers for upstreams without asking them: with what they said before."""
+
+    catalog: IUpstreamCatalog
+    now: Callable[[], datetime]
+
+    async def ask(self, upstream: Upstream, name: Name, _: None) -> tuple[Said | None, str]:
+        """What an upstream said of a name: a "hit" while that holds, "stale" after; None and "unasked" where it was never asked."""
+        said = await self.catalog.said(upstream.name, name)
+        if said is None:
+            return None, "unasked"
+        holds = timedelta(0) <= self.now() - said.fetched_at < upstream.fresh_for
+        return said, "hit" if holds else "stale"
 
 
 @frozen(kw_only=True)
@@ -67,10 +84,10 @@ class Explaining:
     async def _ask(self, name: Name, *, redirects: bool) -> tuple[tuple[Asking, ...], Said | None]:
         """Ask upstreams in their order up to the first that has the name, or of which nobody can say."""
         askings: list[Asking] = []
-        for index, configured in enumerate(self.beyond.serving(name)):
+        for configured in self.beyond.serving(name):
             upstream = await self.beyond.addressed(configured)
-            if upstream.mode is Mode.REDIRECT and redirects and not index:
-                return (Asking(upstream=upstream.name, outcome="redirect"),), None
+            if upstream.mode is Mode.REDIRECT and redirects:
+                return (*askings, Asking(upstream=upstream.name, outcome="redirect")), None
             try:
                 said, state = await self.ask(upstream, name, None)
             except (UpstreamBroken, UpstreamRefused, UpstreamUnavailable) as error:

@@ -14,6 +14,7 @@ from registry.domain.errors import PolicyRefused, UnknownFile, UpstreamBroken
 from registry.domain.filenames import METADATA_ENDING
 from registry.domain.model import File, Page
 from registry.domain.names import Name
+from registry.domain.releases import LONGEST_NAME
 from registry.domain.simple import BY_NAME
 from registry.domain.upstream import KeptFile, Mode, Said, Upstream, completed, merged, names_in
 from registry.interfaces import IFetcher, IForwarding, IThreads, IUpstreamCatalog
@@ -110,6 +111,9 @@ class Fallback:
 
     def serving(self, name: Name) -> list[Upstream]:
         """The upstreams that may be asked about a name if it is not ours, in their order."""
+        if len(name.normalized) > LONGEST_NAME:
+            # No file can be of it.
+            return []
         return [upstream for upstream in self.upstreams if upstream.serves(name.normalized)]
 
     async def course(self, projects: Sequence[int], name: Name, *, held: bool) -> tuple[Course, Policy]:
