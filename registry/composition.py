@@ -43,6 +43,7 @@ from registry.storage.catalog.users import SqlUsers
 from registry.storage.data_dir import DataDir
 from registry.trust.verifier import AttestationVerifier
 from registry.upstream.gitlab import GitLabJobs
+from registry.upstream.pages import read_page
 from registry.web.access_log import AccessLog
 from registry.web.channel import Deadlines
 from registry.web.dated import Dated
@@ -69,6 +70,7 @@ from registry.web.rest.users import Users
 from registry.web.routes import Route, Routes
 from registry.web.site import RegistrySite
 from registry.web.upload import Uploads
+from registry.workflows.bundle import Bundles
 from registry.workflows.curation import Curation
 from registry.workflows.downloads import Downloads
 from registry.workflows.explaining import Explaining, Remembered
@@ -333,6 +335,11 @@ def compose(
         routes=routes,
         site=site,
     )
+
+
+def bundles(store: Store, progress: Callable[[int], object]) -> Bundles:
+    """What writes and reads bundles of a store; their pages are read as those of upstreams are. `progress` hears of bytes."""
+    return Bundles(catalog=store.upstream, keeping=store.keeping, blobs=store.blobs, reader=read_page, progress=progress)
 
 
 def explainer(

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,12 @@ import click
 
 from registry.cli.output import fail, say
 from registry.cli.store import configuration, operator, result, with_store
-from registry.composition import Store
+from registry.composition import Store, bundles
 from registry.config import Config
 from registry.domain.bundles.contents import Contents
 from registry.domain.errors import DataDirInUse
 from registry.domain.names import Name
 from registry.domain.upstream import Mode
-from registry.workflows.bundle import Bundles
 
 _FIRST = "upstream"  # the name of the upstream that [upstream] is about
 
@@ -36,17 +36,10 @@ def bundle_export(store: Store, file: Path, names: tuple[str, ...]) -> None:
     The same contents make the same bytes. `registry warm` fetches what is to be in it.
     """
     wanted = [Name(name) for name in names] or None
-    partial = file.with_name(f"{file.name}.partial")
     try:
-        with partial.open("wb") as out, _progress("Writing") as progress:
-            contents = result(_bundles(store, progress).write(out, wanted))
-            out.flush()
-            os.fsync(out.fileno())
-        partial.replace(file)
+        contents = _write(store, file, wanted)
     except OSError as error:
         fail(f"{file} cannot be written: {error.strerror or error}")
-    finally:
-        partial.unlink(missing_ok=True)
     say(f"{file} holds {_counted(contents)}.")
     there = {page.name.normalized for page in contents.pages} | {one.name for one in contents.files}
     for name in wanted or ():
@@ -68,22 +61,30 @@ def bundle_import(store: Store, file: Path) -> None:
         try:
             with file.open("rb") as opened:
                 with _progress("Verifying") as progress:
-                    contents = result(_bundles(store, progress).verify(opened))
+                    contents = result(bundles(store, progress).verify(opened))
                 _check_room(store, config, contents)
                 opened.seek(0)
                 with _progress("Keeping") as progress:
-                    newer = result(_bundles(store, progress).take_in(opened, operator()))
+                    newer = result(bundles(store, progress).take_in(opened, operator()))
         except OSError as error:
             fail(f"{file} cannot be taken in: {error.strerror or error}")
     say(f"{_counted(contents)} are here; {newer:,} pages are newer than what was known.")
     _advise(config, {page.source for page in contents.pages})
 
 
-def _bundles(store: Store, progress: Callable[[int], object]) -> Bundles:
-    # Imported here: what reads pages takes a while to load.
-    from registry.upstream.pages import read_page  # noqa: PLC0415
-
-    return Bundles(catalog=store.upstream, keeping=store.keeping, blobs=store.blobs, reader=read_page, progress=progress)
+def _write(store: Store, file: Path, wanted: list[Name] | None) -> Contents:
+    """Write the bundle beside its place and put it there once it is complete. Nobody else may read it: upstreams may be private."""
+    descriptor, partial = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as out, tempfile.TemporaryFile(dir=file.parent) as spool, _progress("Writing") as progress:
+            contents = result(bundles(store, progress).write(out, spool, wanted))
+            out.flush()
+            os.fsync(out.fileno())
+        Path(partial).replace(file)
+    except BaseException:
+        Path(partial).unlink()
+        raise
+    return contents
 
 
 @contextmanager

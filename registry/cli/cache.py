@@ -7,8 +7,10 @@ import click
 
 from registry.cli.output import fail, say, show
 from registry.cli.store import as_json, configuration, operator, result, with_store
+from registry.cli.warm import warm_all, warming
 from registry.composition import Store
 from registry.domain.errors import DataDirInUse
+from registry.domain.locks import read_requirements
 from registry.domain.names import Name
 from registry.domain.upstream import Forgotten
 
@@ -110,6 +112,18 @@ def cache_purge(store: Store, names: tuple[str, ...], everything: bool) -> None:
     gone = result(store.keeping.purge(None if everything else [Name(name) for name in names], operator()))
     say(f"{gone.pages:,} pages and {gone.files:,} files ({gone.bytes:,} bytes) are forgotten.")
     _release(store, gone)
+
+
+@cache.command("warm")
+@click.argument("requirements", nargs=-1, required=True, metavar="REQUIREMENT...")
+@warming
+@with_store
+def cache_warm(store: Store, *, requirements: tuple[str, ...], project: str | None, url: str | None, as_json: bool) -> None:
+    """Fetch the page, files and metadata of each REQUIREMENT, such as NAME or NAME==1.0, and keep them; see `registry warm`."""
+    listed = read_requirements("\n".join(requirements))
+    if listed.notes or listed.includes:
+        raise click.UsageError("; ".join(listed.notes) or "Give names; lists are for `registry warm -r`.")
+    warm_all(store, listed.needs, project=project, url=url, as_json=as_json)
 
 
 def _release(store: Store, gone: Forgotten) -> None:

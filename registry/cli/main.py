@@ -23,6 +23,7 @@ _COMMANDS = {
     "explain": ("explain", "explain"),
     "upstream": ("upstream", "upstream"),
     "cache": ("cache", "cache"),
+    "warm": ("warm", "warm"),
     "bundle": ("bundle", "bundle"),
     "audit": ("audit", "audit"),
     "verify": ("verify", "verify_command"),

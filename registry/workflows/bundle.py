@@ -4,7 +4,6 @@ For the command line, which has no reactor that would wait.
 """
 
 import hashlib
-import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
@@ -38,29 +37,29 @@ class Bundles:
     reader: Callable[[bytes, str, str, Name, str], Any]
     progress: Callable[[int], object] = field(default=_nothing)  # hears of bytes of the bundle that are done
 
-    async def write(self, out: BinaryIO, names: Sequence[Name] | None) -> Contents:
+    async def write(self, out: BinaryIO, spool: BinaryIO, names: Sequence[Name] | None) -> Contents:
         """Write a bundle of what is kept of these names (None: of all) to `out`, and tell what is in it.
 
-        The same contents make the same bytes. Raises `InvalidBundle` if what is kept changes meanwhile.
+        The same contents make the same bytes. `spool` is an empty file for the pages meanwhile. Raises `InvalidBundle` if what is kept
+        changes while it is written.
         """
         wanted = None if names is None else {name.normalized for name in names}
-        with tempfile.TemporaryFile() as spool:
-            places: dict[str, int] = {}  # of pages in the spool, by digest
-            pages = await self._spool_pages(spool, places, wanted)
-            contents = Contents(pages=tuple(pages), files=tuple(await self._files(wanted)))
-            listed = contents.render()
-            write_head(out, _list_path(listed), len(listed))
-            out.write(listed)
-            write_end(out, len(listed))
-            for member in contents.members:
-                write_head(out, member.path, member.size)
-                if member.kind == "pages":
-                    spool.seek(places[member.sha256])
-                    self._put(out, spool.read(member.size))
-                else:
-                    await self._write_blob(out, member)
-                write_end(out, member.size)
-            write_tail(out, padded(len(listed)) + sum(padded(member.size) for member in contents.members))
+        places: dict[str, int] = {}  # of pages in the spool, by digest
+        pages = await self._spool_pages(spool, places, wanted)
+        contents = Contents(pages=tuple(pages), files=tuple(await self._files(wanted)))
+        listed = contents.render()
+        write_head(out, _list_path(listed), len(listed))
+        out.write(listed)
+        write_end(out, len(listed))
+        for member in contents.members:
+            write_head(out, member.path, member.size)
+            if member.kind == "pages":
+                spool.seek(places[member.sha256])
+                self._put(out, spool.read(member.size))
+            else:
+                await self._write_blob(out, member)
+            write_end(out, member.size)
+        write_tail(out, padded(len(listed)) + sum(padded(member.size) for member in contents.members))
         return contents
 
     async def look(self, file: BinaryIO) -> Contents:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from attrs import frozen
 from click.testing import CliRunner
 
 from registry.cli.main import main
+from registry.testing.upstream import FakeUpstream
+from registry.testing.upstream_site import serving_upstream
 from tests.clients.distributions import form, wheel
 from tests.clients.processes import serving
 
@@ -67,3 +69,18 @@ def registry(data_dir: Path) -> Registry:
         return said
 
     return run
+
+
+@pytest.fixture
+def upstream() -> FakeUpstream:
+    """An index of this machine, which has nothing yet."""
+    return FakeUpstream()
+
+
+@pytest.fixture
+def config(tmp_path: Path, upstream: FakeUpstream) -> Iterator[Path]:
+    """A configuration whose upstream is that index."""
+    with serving_upstream(upstream) as url:
+        path = tmp_path / "registry.ini"
+        path.write_text(f"[upstream]\nurl = {url}\nallow_private = 127.0.0.0/8\n")
+        yield path

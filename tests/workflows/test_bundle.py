@@ -81,7 +81,7 @@ def keep(store: Store, name: str, data: bytes, metadata: bytes = b"") -> None:
 def written(store: Store, *names: str) -> bytes:
     """A bundle."""
     out = io.BytesIO()
-    done(bundles(store).write(out, [Name(name) for name in names] or None))
+    done(bundles(store).write(out, io.BytesIO(), [Name(name) for name in names] or None))
     return out.getvalue()
 
 
