@@ -342,7 +342,7 @@ def test_a_blocked_user_stops_working(server: Server) -> None:
 
 
 def test_the_same_bytes_in_two_projects_are_stored_once(server: Server) -> None:
-    """Publishing one file to two projects takes its space once, and both give it out."""
+    """Publishing one file to two projects takes its space, and that of its metadata, once, and both give it out."""
     server.command("project", "create", "root/second").worked()
     filename, content = wheel("twice")
     content_type, body = form(filename, content)
@@ -350,7 +350,7 @@ def test_the_same_bytes_in_two_projects_are_stored_once(server: Server) -> None:
         assert server.ask("POST", server.api(project), body=body, content_type=content_type).status == 201
         path = server.files("twice", project)[filename]
         assert server.ask("GET", path).body == content
-    assert len([path for path in (server.data_dir / "blobs").rglob("*") if path.is_file()]) == 1
+    assert len([path for path in (server.data_dir / "blobs").rglob("*") if path.is_file()]) == 2
 
 
 # --- other doors ---
