@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from twisted.internet.defer import Deferred
 
 from registry.config import Auth, Config
@@ -250,16 +250,8 @@ _FOLDERS: list[Path] = []
 def test_nothing_that_happens_is_hidden(tmp_path: Path) -> None:
     """Whatever happens in whatever order, no identical request is ever told what is no longer so (hardening rows 14, 22, 32)."""
     _FOLDERS[:] = [tmp_path / str(number) for number in range(1000)]
-    case = Life.TestCase
-    case.settings = settings(
-        max_examples=8,
-        stateful_step_count=12,
-        phases=[Phase.generate],
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        database=None,
-    )
-    case("runTest").debug()
+    once = settings(max_examples=8, stateful_step_count=12, phases=[Phase.generate], suppress_health_check=list(HealthCheck), database=None)
+    run_state_machine_as_test(Life, settings=once)
 
 
 @pytest.fixture
