@@ -18,7 +18,7 @@ from registry.domain.bundles.documents import JSON_TYPE, NOWHERE, page_document
 from registry.domain.bundles.framing import read_body, read_head, read_tail, write_end, write_head, write_tail
 from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
-from registry.domain.upstream import KeptFile
+from registry.domain.upstream import KeptFile, available
 from registry.testing import NOON
 from registry.upstream.pages import read_page
 
@@ -267,6 +267,22 @@ def test_a_page_is_the_same_after_the_journey(file: File) -> None:
     read = read_page(page_document(page), JSON_TYPE, NOWHERE, page.name, "upstream")
     assert read.dropped == ()
     assert read.page == page
+
+
+def test_a_page_of_who_can_ask_nobody_lists_what_is_here() -> None:
+    """Files that are not kept are left out, as are metadata and provenance that nobody could serve; another upstream's do not help."""
+    source, other = evolve(PLAIN, filename="thing-1.0.tar.gz", sha256=""), evolve(PLAIN, filename="thing-2.0-py3-none-any.whl", sha256=B)
+    page = Page(name=Name("thing"), display="thing", files=(PLAIN, source, other))
+
+    def kept(filename: str, sha256: str, metadata: tuple[str, int] | None = None, source: str = "upstream") -> KeptFile:
+        return KeptFile(source=source, name="thing", filename=filename, sha256=sha256, size=1, metadata=metadata)
+
+    here = [kept(PLAIN.filename, A), kept(source.filename, C), kept(other.filename, B, source="second"), kept(other.filename, A)]
+    bare = [evolve(file, metadata_sha256="", provenance=False, provenance_url="") for file in (PLAIN, source)]
+    assert available(page, here).files == tuple(bare)
+    beside = [*here, kept(f"{PLAIN.filename}.metadata", B, (B, 0))]
+    assert available(page, beside).files[0] == evolve(PLAIN, provenance=False, provenance_url="")
+    assert available(page, []).files == ()
 
 
 def test_what_was_found_out_here_does_not_travel() -> None:
