@@ -92,7 +92,7 @@ def outward(
     now: Callable[[], datetime],
     environ: Mapping[str, str],
     on_used: Callable[[int], object] = lambda _: None,
-    on_kept: Callable[[], object] = lambda: None,
+    on_kept: Callable[[int], object] = lambda _: None,
 ) -> Outward:
     """Put it together. Raises `InvalidSetting` for proxies in the environment that cannot be used."""
     ca_file = environ.get("SSL_CERT_FILE") or environ.get("REQUESTS_CA_BUNDLE")
@@ -110,7 +110,7 @@ def outward(
         catalog=catalog,
         forwarding=forwarding,
         fetcher=client,
-        inquiries=Inquiries(catalog=catalog, fetcher=client, reader=read_page, threads=threads, now=now),
+        inquiries=Inquiries(catalog=catalog, fetcher=client, reader=read_page, threads=threads, clock=reactor, now=now),
         arrivals=Arrivals(catalog=catalog, fetcher=client, blobs=blobs, core_metadata=core_metadata, on_used=on_used, on_kept=on_kept),
         upstreams=_upstreams(config),
         default_index=default_index,

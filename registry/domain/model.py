@@ -56,6 +56,11 @@ class File:
     digests: tuple[tuple[str, str], ...] = ()  # further ones, by hashlib name
     filled: tuple[str, ...] = ()  # the facts that the upstream's index does not tell and that were found out otherwise
 
+    @property
+    def by_name(self) -> bool:
+        """Whether it is addressed by its name alone: no index tells its sha256. It stays so when that is known, for lock files keep it."""
+        return not self.sha256 or "sha256" in self.filled
+
 
 @frozen(kw_only=True)
 class Page:

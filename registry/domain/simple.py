@@ -39,7 +39,7 @@ class Links:
         # Nearly every name is plain, and quoting would take half as long as all the rest of a page.
         name = file.filename if _PLAIN.fullmatch(file.filename) else quote(file.filename)
         fragment = f"#sha256={file.sha256}" if file.sha256 else "".join(f"#{algorithm}={digest}" for algorithm, digest in file.digests[:1])
-        return f"{self.base}/api/v4/{self.scope}/packages/pypi/files/{file.sha256 or BY_NAME}/{name}{fragment}"
+        return f"{self.base}/api/v4/{self.scope}/packages/pypi/files/{BY_NAME if file.by_name else file.sha256}/{name}{fragment}"
 
     def provenance(self, file: File, name: str) -> str:
         """Where the provenance object of `file` of this (normalised) name is: below the index, as PyPI's integrity API."""

@@ -276,6 +276,8 @@ def _completed(file: File, kept: Mapping[tuple[str, str], KeptFile]) -> File:
     if found is None or (not file.sha256 and found.source != file.source):
         return file
     changes: dict[str, Any] = {}
+    if not file.sha256:
+        changes["sha256"] = found.sha256
     if file.size is None:
         changes["size"] = found.size
     if not file.metadata_sha256 and found.metadata is not None:

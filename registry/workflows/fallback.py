@@ -10,7 +10,7 @@ from registry.domain.access import Place
 from registry.domain.curation.course import Course, ours_first
 from registry.domain.curation.judging import judge, next_change, permitted
 from registry.domain.curation.policy import Policy, is_reserved, unreserved
-from registry.domain.errors import PolicyRefused, UnknownFile, UpstreamBroken
+from registry.domain.errors import PolicyRefused, UnknownFile, UpstreamBroken, UpstreamUnavailable
 from registry.domain.filenames import METADATA_ENDING
 from registry.domain.model import File, Page
 from registry.domain.names import Name
@@ -88,9 +88,7 @@ class Fallback:
         Raises `Elsewhere`; `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where nothing can be known.
         """
         asked = await self._asked(place, projects, name, held=ours is not None)
-        if asked.upstreams and asked.upstreams[0].mode is Mode.REDIRECT and ours is None:
-            raise Elsewhere(url=asked.upstreams[0].page(name.normalized))
-        said, now = await self._first(asked, name), self.now()
+        said, now = await self._first(asked, name, sending=ours is None), self.now()
         if said is None:
             if ours is None or asked.course not in {Course.SHARED, Course.OFF}:
                 return None
@@ -147,9 +145,15 @@ class Fallback:
         url = await self.threads.run(self.default_index)
         return evolve(upstream, url=url if url.endswith("/") else f"{url}/")
 
-    async def _first(self, asked: "_Asked", name: Name, *, newer_than: datetime | None = None) -> tuple[Said, str, Upstream] | None:
+    async def _first(
+        self, asked: "_Asked", name: Name, *, newer_than: datetime | None = None, by: float | None = None, sending: bool = False
+    ) -> tuple[Said, str, Upstream] | None:
+        """What the first that has a name says of it. With `sending` the client is sent on to one that is redirected to (`Elsewhere`)."""
+        by = self.inquiries.deadline() if by is None else by
         for upstream in asked.upstreams:
-            said, state = await self.inquiries.ask(upstream, name, newer_than)
+            if sending and upstream.mode is Mode.REDIRECT:
+                raise Elsewhere(url=upstream.page(name.normalized))
+            said, state = await self.inquiries.ask(upstream, name, newer_than, by)
             if said.page is not None:
                 return said, state, upstream
         return None
@@ -251,16 +255,20 @@ class Fallback:
         self, asked: "_Asked", name: Name, sha256: str, filename: str
     ) -> tuple[Page, File, Upstream, datetime, str | None] | None:
         newer_than: datetime | None = None
-        for _ in range(2):
-            said = await self._first(asked, name, newer_than=newer_than)
+        by = self.inquiries.deadline()
+        for last in (False, True):
+            said = await self._first(asked, name, newer_than=newer_than, by=by)
             if said is not None:
                 found, state, upstream = said
                 page, licences = await self.completed(found)
                 until = self.now() + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
                 for file in page.files:
-                    if file.filename == filename and (file.sha256 == sha256 or (sha256 == BY_NAME and not file.sha256)):
+                    if file.filename == filename and (file.sha256 == sha256 or (sha256 == BY_NAME and file.by_name)):
                         return page, file, upstream, until, licences.get(filename)
                 if state == "miss":
                     return None
+                if last and state == "stale" and upstream.mode is not Mode.OFFLINE:
+                    # It may have the file by now: that there is none, nobody knows.
+                    raise UpstreamUnavailable(source=upstream.name, problem=f"whether it has {filename} cannot be found out")
             newer_than = self.now() - _JUST_NOW
         return None

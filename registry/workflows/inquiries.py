@@ -6,6 +6,9 @@ from http import HTTPStatus
 from typing import Any
 
 from attrs import Factory, define, evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TooLate
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from registry.domain.errors import UpstreamBroken, UpstreamRefused, UpstreamUnavailable
@@ -24,8 +27,10 @@ _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+h
 _NEGATIVE = timedelta(seconds=60)
 # How long an upstream that failed is left alone where an older answer will do.
 RESPITE = timedelta(seconds=30)
-# Clients give up after 15 seconds: an older answer must be on its way before that.
-_TIMEOUT = 10.0
+# Clients give up after 15 seconds: an answer, or an older one, must be on its way before that. What was asked goes on, and is kept.
+PATIENCE = 10.0
+# How many respites are remembered.
+_MOST = 1000
 _PAGE_BYTES = 24 << 20
 
 
@@ -37,21 +42,67 @@ class Inquiries:
     fetcher: IFetcher
     reader: Callable[[bytes, str, str, Name, str], Any]  # body, its type, its address, name, upstream: the page, and what was dropped
     threads: IThreads
+    clock: IReactorTime
     now: Callable[[], datetime]
     _asking: Flights = Factory(Flights)
-    _respite: dict[str, datetime] = Factory(dict)  # upstreams that failed, until when they are left alone
+    # Upstreams that failed, and (with a name) pages of theirs that did, until when they are left alone.
+    _respite: dict[tuple[str, str], datetime] = Factory(dict)
 
-    async def ask(self, upstream: Upstream, name: Name, newer_than: datetime | None) -> tuple[Said, str]:
+    def deadline(self) -> float:
+        """When whoever asks now must have his answer, by the clock."""
+        return self.clock.seconds() + PATIENCE
+
+    async def ask(self, upstream: Upstream, name: Name, newer_than: datetime | None, by: float | None = None) -> tuple[Said, str]:
         """What an upstream says of a name, and how that is known: "miss" (it was asked now), "hit", or "stale".
 
-        An answer from before `newer_than` will not do, however fresh. Raises `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused`
-        where there is nothing older to fall back on.
+        An answer from before `newer_than` will not do, however fresh. `by`: a `deadline` from before, where several are asked in turn.
+        Raises `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where there is nothing older to fall back on.
         """
 
         async def ask(_: Flight) -> tuple[Said, str]:
             return await self._do_ask(upstream, name, newer_than)
 
-        return await self._asking.once((upstream.name, name.normalized, newer_than is None), ask)
+        if self._resting(upstream, name):
+            # It may be being asked, and take its time.
+            known = await self.catalog.said(upstream.name, name)
+            if known is not None and self._usable(upstream, known):
+                return self._as_is(upstream, known)
+        key = (upstream.name, name.normalized, newer_than is None)
+        asking: Deferred[tuple[Said, str]] = Deferred.fromCoroutine(self._asking.once(key, ask))
+        asking.addTimeout(max(0.0, (self.deadline() if by is None else by) - self.clock.seconds()), self.clock)
+        try:
+            return await asking
+        except TooLate:
+            known = await self.catalog.said(upstream.name, name)
+            if known is not None and self._usable(upstream, known):
+                self._rest(upstream, name.normalized)
+                return self._as_is(upstream, known)
+            raise UpstreamUnavailable(source=upstream.name, problem=f"no page within {PATIENCE:.0f} seconds") from None
+
+    def _as_is(self, upstream: Upstream, known: Said) -> tuple[Said, str]:
+        age = self.now() - known.fetched_at
+        return known, "hit" if timedelta(0) <= age < upstream.fresh_for else "stale"
+
+    def _usable(self, upstream: Upstream, known: Said) -> bool:
+        """Whether it may be given where nothing newer is to be had."""
+        return known.page is not None and self.now() - known.fetched_at < upstream.stale_for
+
+    def _resting(self, upstream: Upstream, name: Name) -> bool:
+        now = self.now()
+        return any(self._respite.get((upstream.name, which), now) > now for which in ("", name.normalized))
+
+    def _rest(self, upstream: Upstream, name: str) -> None:
+        """Leave an upstream alone for a while, or only its page of `name`."""
+        now = self.now()
+        if len(self._respite) >= _MOST:
+            self._respite = {key: until for key, until in self._respite.items() if until > now}
+        if len(self._respite) < _MOST or not name:
+            self._respite[upstream.name, name] = now + RESPITE
+
+    def _wake(self, upstream: Upstream, name: Name) -> None:
+        """It has answered."""
+        for which in ("", name.normalized):
+            self._respite.pop((upstream.name, which), None)
 
     async def _do_ask(self, upstream: Upstream, name: Name, newer_than: datetime | None) -> tuple[Said, str]:
         known = await self.catalog.said(upstream.name, name)
@@ -64,13 +115,14 @@ class Inquiries:
             fresh = timedelta(0) <= age < (upstream.fresh_for if known.page is not None else _NEGATIVE)
             if fresh and (newer_than is None or known.fetched_at >= newer_than):
                 return known, "hit"
-            if known.page is not None and age < upstream.stale_for and self._respite.get(upstream.name, now) > now:
+            if self._resting(upstream, name) and self._usable(upstream, known):
                 return known, "stale"
         try:
             return await self._fetch(upstream, name, known), "miss"
         except (UpstreamUnavailable, UpstreamBroken, UpstreamRefused) as error:
-            self._respite[upstream.name] = now + RESPITE
-            if known is not None and known.page is not None and now - known.fetched_at < upstream.stale_for:
+            # One page that cannot be read says nothing about the others.
+            self._rest(upstream, "" if isinstance(error, UpstreamUnavailable) else name.normalized)
+            if known is not None and self._usable(upstream, known):
                 _log.warn("{source} cannot be asked about a name, what it said before is given: {error}", source=upstream.name, error=error)
                 return known, "stale"
             raise
@@ -89,8 +141,8 @@ class Inquiries:
             headers["If-None-Match"] = known.etag
         page, etag = None, ""
         for number, address in enumerate(page_candidates(upstream.url, name.normalized)):
-            fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=_TIMEOUT)
-            self._respite.pop(upstream.name, None)
+            fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=PATIENCE)
+            self._wake(upstream, name)
             if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None:
                 said = evolve(known, fetched_at=self.now())
                 await self.catalog.keep_page(said, confirmed=True)
