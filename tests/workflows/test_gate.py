@@ -379,6 +379,56 @@ def test_the_memory_has_an_end(door: Door) -> None:
     assert len(door.gate._admissions) == _REMEMBERED
 
 
+# --- what still holds -------------------------------------------------------------------------------------------------------------------
+
+
+def test_an_admission_holds_until_something_changes(door: Door) -> None:
+    """An admission that was given holds, and is a use of its token each time, until any change that may alter who may do what."""
+    uses: list[int] = []
+    admission = door.admit(door.token("ann"))
+    door.gate.used = uses.append
+    assert door.gate.holds(admission)
+    assert admission.identity.token is not None
+    assert uses == [admission.identity.token.id]
+    door.gate.forget((Change(serial=99, at=NOON, action="file.publish", actor=OPERATOR, project_id=1, name="demo", detail={}),))
+    assert door.gate.holds(admission)
+    door.block("bob")
+    assert not door.gate.holds(admission)
+    assert len(uses) == 2
+
+
+def test_an_admission_holds_until_its_moment(door: Door) -> None:
+    """An admission does not outlast the token it was given to, to the moment."""
+    admission = door.admit(door.token("ann", expires_in=timedelta(minutes=1)))
+    door.pass_time(59.999)
+    assert door.gate.holds(admission)
+    door.pass_time(0.001)
+    assert not door.gate.holds(admission)
+
+
+def test_an_admission_holds_though_it_was_pushed_out(door: Door) -> None:
+    """An admission that is no longer remembered, as too many others came, was not taken back."""
+    admission = door.admit(door.token("ann"))
+    for number in range(_REMEMBERED):
+        done(door.gate.admit(None, b"%d" % number, at(PUBLIC), READ))
+    assert door.remembered() is None
+    assert door.gate.holds(admission)
+
+
+def test_a_failed_sign_in_never_holds(door: Door) -> None:
+    """Who is let in as anybody because his password is wrong is let in once: the next time it counts as a failure again."""
+    credential = Credential(carrier=Carrier.BASIC, secret=Secret("wrong"), username="ann")
+    admission = done(door.gate.admit(credential, b"wrong", at(PUBLIC), READ))
+    assert admission.identity == ANYBODY
+    assert not door.gate.holds(admission)
+    assert door.gate.holds(door.admit(None, PUBLIC))
+
+
+def test_an_admission_that_nobody_gave_does_not_hold(door: Door) -> None:
+    """An admission that was made elsewhere, as for a route that is open, holds nothing."""
+    assert not door.gate.holds(Admission(identity=ANYBODY, place=None))
+
+
 # --- groups ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -466,6 +516,7 @@ def test_a_decision_overtaken_by_a_change_is_not_remembered(slow: tuple[MemoryRe
     readers.let_all()
     assert len(outcomes) == 1
     assert registry.gate.remembered(MARK, at("1"), READ) is None
+    assert not any(isinstance(one, Admission) and registry.gate.holds(one) for one in outcomes)
 
 
 def test_a_harmless_change_does_not_overtake(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
@@ -476,3 +527,24 @@ def test_a_harmless_change_does_not_overtake(slow: tuple[MemoryRegistry, HeldThr
     registry.gate.forget((Change(serial=99, at=NOON, action="file.publish", actor=OPERATOR, project_id=1, name="demo", detail={}),))
     readers.let_all()
     assert registry.gate.remembered(MARK, at("1"), READ) is done(asking)
+
+
+@pytest.mark.parametrize("steps", range(5))
+def test_what_a_caller_reads_below_a_group_may_be_overtaken(slow: tuple[MemoryRegistry, HeldThreads], steps: int) -> None:
+    """A change that comes while a group's projects are found for a caller, at any step, ends his admission."""
+    registry, readers = slow
+    registry.group("team")
+    registry.token("root")
+    registry.project("team/app")
+
+    async def enter() -> tuple[Admission, tuple[int, ...]]:
+        credential = Credential(carrier=Carrier.HEADER, secret=Secret(registry.root_token))
+        admission = await registry.gate.admit(credential, MARK, TEAM, Permission.READ_GROUP_PACKAGE)
+        return admission, await registry.gate.readable(admission)
+
+    entering = Deferred.fromCoroutine(enter())
+    readers.let(min(steps, readers.waiting))
+    done(registry.store.tokens.revoke_token(2, OPERATOR))
+    readers.let_all()
+    admission, _ = done(entering)
+    assert not registry.gate.holds(admission)

@@ -3,13 +3,15 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import define, evolve
 from twisted.internet.defer import Deferred
 
 from registry.domain.access import Group, Project, Visibility
-from registry.domain.errors import BlobMissing, UnknownFile, UnknownName
+from registry.domain.encoding import Encoding, encode
+from registry.domain.errors import BlobMissing, Unavailable, UnknownFile, UnknownName
 from registry.domain.model import Change, Digests, File, NewFile, Page
 from registry.domain.names import Name
 from registry.domain.negotiation import Representation
@@ -354,6 +356,150 @@ def test_a_file_is_read_again_after_a_deletion(slow: tuple[MemoryRegistry, HeldT
         readers.let_all()
         assert done(asking).file == done(first).file
         assert (done(asking) is done(first)) is not again
+
+
+# --- once for all who ask ---------------------------------------------------------------------------------------------------------------
+
+
+def ask(registry: MemoryRegistry, what: str = "page") -> "Deferred[Any]":
+    """Ask for a page, an index or a file of the project."""
+    built = wheel(version="1.0")
+    library = registry.library
+    asking = {
+        "page": lambda: library.page(VIEW, DEMO, HTML, BASE),
+        "index": lambda: library.index(VIEW, HTML, ""),
+        "file": lambda: library.file(VIEW, built.sha256, built.filename),
+    }
+    return Deferred.fromCoroutine(asking[what]())
+
+
+@pytest.mark.parametrize("what", ["page", "index", "file"])
+def test_many_who_ask_at_once_are_one(slow: tuple[MemoryRegistry, HeldThreads], what: str) -> None:
+    """Fifty who ask for what nobody has read yet get one and the same, read once (hardening row 52)."""
+    registry, readers = slow
+    waiting = [ask(registry, what) for _ in range(50)]
+    assert readers.waiting == 1
+    readers.let_all()
+    first = done(waiting[0])
+    assert all(done(one) is first for one in waiting)
+    assert done(ask(registry, what)) is first
+    assert readers.waiting == 0
+
+
+def test_many_who_ask_at_once_have_one_rendering(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
+    """A page that is rendered in a thread is rendered once, for those, too, who ask while it is (hardening row 52)."""
+    registry, readers = slow
+    for number in range(300):
+        done(registry.store.packages.add_file(1, new_file(f"{number}.5"), OPERATOR))
+    registry.library.threads = work = HeldThreads()
+    waiting = [ask(registry)]
+    readers.let_all()
+    waiting += [ask(registry) for _ in range(9)]
+    assert (readers.waiting, work.waiting) == (0, 1)
+    work.let_all()
+    assert len({id(done(one)) for one in waiting}) == 1
+
+
+@pytest.mark.parametrize("what", ["page", "index", "file"])
+def test_a_failure_is_told_to_all(slow: tuple[MemoryRegistry, HeldThreads], what: str) -> None:
+    """When what many wait for cannot be read, each of them is told so; the next who asks has it tried again (hardening row 52)."""
+    registry, readers = slow
+    waiting = [ask(registry, what) for _ in range(3)]
+    readers.fail(Unavailable(part="storage"))
+    for one in waiting:
+        with pytest.raises(Unavailable):
+            done(one)
+    again = ask(registry, what)
+    assert readers.waiting == 1
+    readers.let_all()
+    assert done(again) is not None
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_who_goes_does_not_disturb_the_others(slow: tuple[MemoryRegistry, HeldThreads], gone: int) -> None:
+    """One of those who wait goes, be it the first: the others get what they asked for, from the same reading (hardening row 53)."""
+    registry, readers = slow
+    waiting = [ask(registry) for _ in range(3)]
+    errors: list[object] = []
+    waiting[gone].addErrback(errors.append)
+    waiting[gone].cancel()
+    assert len(errors) == 1
+    readers.let_all()
+    others = [done(one) for number, one in enumerate(waiting) if number != gone]
+    assert others[0] is others[1] is done(ask(registry))
+
+
+def test_what_all_have_left_is_kept_for_the_next(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
+    """What everybody who asked has stopped waiting for is read to its end, and serves the next."""
+    registry, readers = slow
+    asking = ask(registry)
+    asking.addErrback(lambda _: None)
+    asking.cancel()
+    readers.let_all()
+    done(ask(registry))
+    assert readers.waiting == 0
+
+
+@pytest.mark.parametrize("what", ["page", "index", "file"])
+@pytest.mark.parametrize("action", ["file.publish", "file.delete", "package.status", "project.update"])
+def test_who_asks_after_a_change_does_not_join_those_before_it(slow: tuple[MemoryRegistry, HeldThreads], what: str, action: str) -> None:
+    """Whoever asks after a change has it read anew, though the same is being read already, since before the change."""
+    registry, readers = slow
+    before = [ask(registry, what) for _ in range(2)]
+    registry.library.forget((Change(serial=99, at=NOON, action=action, actor=OPERATOR, project_id=1, name="demo", detail={}),))
+    after = [ask(registry, what) for _ in range(2)]
+    assert readers.waiting == 2
+    readers.let_all()
+    assert done(before[0]) is done(before[1]) is not done(after[0])
+    assert done(after[0]) is done(after[1]) is done(ask(registry, what))
+
+
+def test_a_file_that_is_published_while_it_is_looked_for_is_found_by_the_next(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
+    """Who looks for a file too early is told that there is none; who looks for it once it is published is not told the same."""
+    registry, readers = slow
+    built = wheel(version="2.0")
+
+    def look() -> "Deferred[Held]":
+        return Deferred.fromCoroutine(registry.library.file(VIEW, built.sha256, built.filename))
+
+    early = look()
+    # The catalog has answered, but the answer has not reached the reactor.
+    outcome, work, args = readers._work.pop()
+    result = work(*args)
+    done(registry.store.packages.add_file(1, new_file("2.0"), OPERATOR))
+    late = look()
+    outcome.callback(result)
+    readers.let_all()
+    with pytest.raises(UnknownFile):
+        done(early)
+    assert done(late).file.filename == built.filename
+
+
+@pytest.mark.parametrize("encoding", [Encoding.GZIP, Encoding.ZSTD])
+def test_a_page_is_compressed_once(encoding: Encoding) -> None:
+    """A page in a coding is compressed the first time it is asked for; in none it is the page itself."""
+    here = room()
+    here.add(here.one)
+    page = here.page(here.one)
+    coded = done(here.library.encoded(page, encoding))
+    assert done(here.library.encoded(page, encoding)) is coded
+    assert coded == encode(page.body, encoding)
+    assert done(here.library.encoded(page, Encoding.IDENTITY)) == page.body
+    assert here.library.used[0] == page.cost == ENTRY_BYTES + len(page.body) + len(coded)
+
+
+def test_a_coding_that_does_not_fit_is_not_kept() -> None:
+    """Where a page and its coding do not fit the budget together, the page stays, and is compressed each time."""
+    probe = room()
+    probe.add(probe.one)
+    size = len(probe.page(probe.one).body)
+    here = room(budget=ENTRY_BYTES + size + 10)
+    here.add(here.one)
+    page = here.page(here.one)
+    coded = [done(here.library.encoded(page, Encoding.GZIP)) for _ in range(2)]
+    assert coded[0] == coded[1] == encode(page.body, Encoding.GZIP)
+    assert page.encoded == {}
+    assert here.page(here.one) is page
 
 
 # --- how much is kept -----------------------------------------------------------------------------------------------------------------
