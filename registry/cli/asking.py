@@ -27,9 +27,13 @@ _TIMEOUT = 120.0
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of one name. `kept`: files that were there already; `problems`: sentences."""
+    """What became of one name. `came`: what was fetched, metadata too; `fetched` and `kept`: files that were, and were there already.
+
+    `problems` are sentences.
+    """
 
     name: str
+    came: tuple[str, ...] = ()
     fetched: int = 0
     kept: int = 0
     bytes: int = 0
@@ -57,7 +61,7 @@ class Warmer:
 
     def warm(self, need: Need) -> Outcome:
         """Fetch the page, the files and the metadata that `need` is about. Never raises: what goes wrong is told."""
-        problems: list[str] = []
+        problems, came = list[str](), list[str]()
         fetched = kept = size = 0
         try:
             page = self._page(need.name.normalized)
@@ -67,13 +71,13 @@ class Warmer:
         self.planned(sum(wish.size for wish in wishes))
         for wish in wishes:
             try:
-                if self._fetch(wish):
+                if self._fetch(wish, came):
                     fetched, size = fetched + 1, size + wish.size
                 else:
                     kept += 1
             except Trouble as error:
                 problems.append(str(error))
-        return Outcome(name=need.name.normalized, fetched=fetched, kept=kept, bytes=size, problems=tuple(problems))
+        return Outcome(name=need.name.normalized, came=tuple(came), fetched=fetched, kept=kept, bytes=size, problems=tuple(problems))
 
     def _page(self, name: str) -> Sequence[Mapping[str, Any]]:
         with self._ask(f"simple/{quote(name)}/", name, accept=_JSON) as answer:
@@ -86,11 +90,12 @@ class Warmer:
             raise Trouble(f"{name}: the registry gave no page of version 1") from None
         return [file for file in files if isinstance(file, dict)]
 
-    def _fetch(self, wish: Wish) -> bool:
+    def _fetch(self, wish: Wish, came: list[str]) -> bool:
         """Whether the file came from upstream; what the registry keeps is not read."""
         if wish.metadata:
             with self._ask(wish.path + METADATA_ENDING, wish.filename + METADATA_ENDING) as answer:
                 answer.read(_PIECE * 64)
+                came += [wish.filename + METADATA_ENDING] if answer.getheader("X-Cache") == "miss" else []
         with self._ask(wish.path, wish.filename) as answer:
             if answer.getheader("X-Cache") != "miss":
                 self.done(wish.size)
@@ -106,6 +111,7 @@ class Warmer:
                 raise Trouble(f"{wish.filename}: the registry broke off; its log says why")
         if wish.sha256 and digest.hexdigest() != wish.sha256:
             raise Trouble(f"{wish.filename} has sha256 {digest.hexdigest()}, not {wish.sha256}")
+        came.append(wish.filename)
         return True
 
     @contextmanager

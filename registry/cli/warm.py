@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 import click
+from attrs import evolve
 
 from registry.cli.asking import Outcome, Warmer
 from registry.cli.output import fail, say, show
@@ -23,6 +25,7 @@ from registry.domain.access import ANYBODY, Project
 from registry.domain.credentials import NewDeployToken
 from registry.domain.errors import DataDirInUse, Missing
 from registry.domain.locks import Listed, Need, read_list
+from registry.domain.names import Name
 from registry.domain.paths import id_in
 from registry.domain.tokens import Prefix, Secret, mint
 from registry.domain.upstream import Mode
@@ -30,6 +33,7 @@ from registry.domain.upstream import Mode
 _AT_ONCE = 4
 _TOKEN_LASTS = timedelta(days=1)  # it is revoked long before, unless this process is killed
 _MOST_LISTS = 100
+_PATIENCE, _EVERY = 30.0, 0.1  # seconds: for what came to be kept, and between looks
 _LISTENING = re.compile(r"Registry listening on (127\.0\.0\.1:\d+);")
 _TCP = re.compile(r"tcp:(?:port=)?(\d+)(?::|\Z)")
 
@@ -75,6 +79,7 @@ def warm_all(store: Store, needs: Sequence[Need], *, project: str | None, url: s
     place = _project(store, project)
     with _server(store, config, url) as address, _token(store, place) as (username, secret):
         outcomes = _fetch(Warmer(url=address, project=place.id, username=username, secret=secret), needs)
+        outcomes = _kept(store, outcomes)
     problems = [problem for outcome in outcomes for problem in outcome.problems]
     rows = [
         {
@@ -115,8 +120,7 @@ def _read_all(paths: Sequence[Path]) -> list[Need]:
 
 
 def _fetch(warmer: Warmer, needs: Sequence[Need]) -> list[Outcome]:
-    from attrs import evolve  # noqa: PLC0415 - with what follows, only while it is used
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 - as in `output`
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
@@ -132,6 +136,25 @@ def _fetch(warmer: Warmer, needs: Sequence[Need]) -> list[Outcome]:
         warmer = evolve(warmer, planned=plan, done=lambda size: progress.advance(task, size))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             return list(pool.map(warmer.warm, needs))
+
+
+def _kept(store: Store, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The same outcomes, once all that came is kept, which may be after it was given; with problems where it is not."""
+    end = time.monotonic() + _PATIENCE
+    checked = []
+    for outcome in outcomes:
+        while missing := set(outcome.came) - _names_kept(store, outcome.name):
+            if time.monotonic() > end:
+                break
+            time.sleep(_EVERY)
+        told = (f"{one} came and is not kept: its upstream has another mode than cache, or the disk is full" for one in sorted(missing))
+        checked.append(evolve(outcome, problems=(*outcome.problems, *told)))
+    return checked
+
+
+def _names_kept(store: Store, name: str) -> set[str]:
+    """The names of the files of a name that are kept."""
+    return {file.filename for file in result(store.upstream.kept(Name(name)))}
 
 
 def _project(store: Store, ref: str | None) -> Project:
