@@ -78,12 +78,23 @@ class IOpenBlob(Interface):
         """Give back what reading needs. May be called twice."""
 
 
+class IGrowingBlob(IOpenBlob):
+    """A blob that is being read while it comes. Its `descriptor` is None as long as nothing is readable."""
+
+    readable = Attribute("How many bytes can be read, from the beginning; in the end `size`.")
+
+    async def grown(beyond: int) -> None:
+        """Return when more than `beyond` bytes, of which there are more, are readable. Raises what keeps the rest from coming."""
+
+
 # What may be kept beside a staged blob: it is in memory as a whole.
 BESIDE_BYTES = 8 << 20
 
 
 class IStagedBlob(Interface):
     """Bytes on their way in. Nothing of it is visible until `keep`; whoever staged it calls `discard` at the end, whatever happened."""
+
+    descriptor = Attribute("A file descriptor for `sendfile` of what can be `read`, or None where there is none.")
 
     def expect(algorithms: Sequence[str]) -> None:
         """Compute these hashlib digests too, beside sha256. Only before the first `write`."""
@@ -95,7 +106,10 @@ class IStagedBlob(Interface):
         """Write what comes as soon as the disk is free, and tell `on_progress` how many bytes can be `read`. Before the first `write`."""
 
     def read(offset: int, length: int) -> "Deferred[bytes]":
-        """Awaitable with `length` bytes from `offset`, of those that `follow` told of; also after `finish` and `keep`, until `discard`."""
+        """Awaitable with `length` bytes from `offset`, of those that `follow` told of, until `discard`.
+
+        After `finish` of all, and with `follow` also after `keep` and `admit`.
+        """
 
     async def finish(algorithms: Sequence[str] = ()) -> Digests:
         """Wait until all is written; the `Digests`, with at least `algorithms` among them. Raises `StorageFull`, or OSError."""
@@ -110,7 +124,7 @@ class IStagedBlob(Interface):
         """
 
     async def admit(look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None = None) -> T:
-        """`inspect` and then `keep`, in one visit to a thread. It is the last that is read of it.
+        """`inspect` and then `keep`, in one visit to a thread. Without `follow` it is the last that is read of it.
 
         `beside` is called there with what `look` returned, and may return bytes (at most `BESIDE_BYTES`, else ValueError) that are kept
         with it, as a blob of their own under their own sha256 that a sweep leaves alone for as long. If `look` or `beside` raises, neither

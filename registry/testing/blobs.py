@@ -50,6 +50,7 @@ class MemoryStagedBlob:
     _pinned: list[str] = Factory(list)
     _discarded: bool = False
     _on_progress: Callable[[int], None] | None = None
+    descriptor: None = None
 
     def follow(self, on_progress: Callable[[int], None]) -> None:
         """IStagedBlob."""

@@ -12,12 +12,13 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from twisted.internet.tcp import Connection as TcpConnection
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from registry.domain.conditional import Span, Unsatisfiable, not_modified, requested_span
 from registry.domain.errors import RegistryError
 from registry.domain.model import File
-from registry.interfaces import IOpenBlob
+from registry.interfaces import IGrowingBlob, IOpenBlob
 from registry.web.errors import secure
 from registry.web.routes import Call
 
@@ -102,8 +103,12 @@ async def _transfer(request: Any, blob: IOpenBlob, span: Span) -> None:
     # Under TLS, or in a test's memory, there is no socket the kernel could write to.
     transport = request.channel.transport
     request.sending = True
+    growing = blob if IGrowingBlob.providedBy(blob) else None
+    if growing is not None:
+        # Until there is something to send, what goes wrong can still be said.
+        await growing.grown(span.start)
     if blob.descriptor is not None and isinstance(transport, TcpConnection) and not transport.TLS:
-        await _SendFile(request, transport, blob.descriptor, span).run()
+        await _SendFile(request, transport, blob.descriptor, span, growing).run()
     else:
         await _Push(request, blob, span).run()
 
@@ -120,18 +125,20 @@ def _count(request: Any, sent: int) -> None:
 class _SendFile:
     """Sits in the transport's producer slot in place of the HTTP channel while the kernel copies the file to the socket.
 
-    The reactor calls `resumeProducing` whenever the socket takes more. The kernel is asked to read ahead of what is sent, so that a cold
-    file does not make the reactor wait for the disk.
+    The reactor calls `resumeProducing` whenever the socket takes more; of a file that is still growing, also when there is more. The kernel
+    is asked to read ahead of what is sent, so that a cold file does not make the reactor wait for the disk.
     """
 
     _request: Any
     _transport: Any
     _file: int
     _span: Span
+    _growing: Any = None  # IGrowingBlob, if it is one
     _offset: int = 0
     _left: int = 0
     _advised: int = 0
     _done: "Deferred[None] | None" = None
+    _waiting: bool = False  # for more of the file
 
     def run(self) -> "Deferred[None]":
         """Send it; fires when the last byte is with the kernel. Cancelled by Klein when the client goes."""
@@ -148,11 +155,17 @@ class _SendFile:
         transport = self._transport
         if transport.dataBuffer or transport._tempDataLen:  # noqa: SLF001 - the head is still on its way; we are called again after it
             return
-        if self._offset + _READ_AHEAD > self._advised:
+        ready = self._left
+        if self._growing is not None:
+            ready = min(ready, self._growing.readable - self._offset)
+            if ready <= 0:
+                self._wait()
+                return
+        if self._growing is None and self._offset + _READ_AHEAD > self._advised:
             os.posix_fadvise(self._file, self._advised, 2 * _READ_AHEAD, os.POSIX_FADV_WILLNEED)
             self._advised += 2 * _READ_AHEAD
         try:
-            sent = os.sendfile(transport.socket.fileno(), self._file, self._offset, min(self._left, _SEND_BYTES))
+            sent = os.sendfile(transport.socket.fileno(), self._file, self._offset, min(ready, _SEND_BYTES))
         except BlockingIOError:
             transport.startWriting()
             return
@@ -174,6 +187,24 @@ class _SendFile:
     def stopProducing(self) -> None:
         """IPullProducer: the connection is gone."""
         self._left = 0
+
+    def _wait(self) -> None:
+        """Go on when there is more of the file. Without a call of `startWriting` the reactor leaves us alone."""
+        if self._left and not self._waiting:
+            self._waiting = True
+            Deferred.fromCoroutine(self._growing.grown(self._offset)).addCallbacks(self._grown, self._broken)
+
+    def _grown(self, _: None) -> None:
+        self._waiting = False
+        if self._left:
+            self._transport.startWriting()
+
+    def _broken(self, failure: Failure) -> None:
+        if self._left:
+            self._left = 0
+            done, self._done = self._done, None
+            if done is not None:
+                done.errback(failure)
 
     def _finish(self) -> None:
         self._transport.unregisterProducer()

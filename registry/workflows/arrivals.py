@@ -20,7 +20,8 @@ from registry.domain.filenames import METADATA_ENDING, Kind
 from registry.domain.model import Digests, File
 from registry.domain.names import Name
 from registry.domain.upstream import KeptFile, Mode, Upstream
-from registry.interfaces import IBlobs, IFetcher, IOpenBlob, IUpstreamCatalog
+from registry.interfaces import BESIDE_BYTES, IBlobs, IFetcher, IOpenBlob, IUpstreamCatalog
+from registry.workflows.errands import Errands
 from registry.workflows.flights import Flight, Flights
 from registry.workflows.transfer import HELD_BACK, NEARLY, Transfer
 
@@ -61,7 +62,9 @@ class Arrivals:
     blobs: IBlobs
     core_metadata: Callable[[Any, int, File], CoreMetadata | None]  # out of an open distribution, in a thread; None if it cannot be read
     on_used: Callable[[int], object] = lambda _: None  # hears the number of every kept file that is used
-    on_kept: Callable[[], object] = lambda: None  # hears that another file is kept
+    on_kept: Callable[[int], object] = lambda _: None  # hears that another file is kept, and of its size
+    _errands: Errands = Factory(Errands)
+    _unkept: dict[Hashable, tuple[bytes, str | None]] = Factory(dict)  # core metadata that is being written, and its licence
     _starting: Flights = Factory(Flights)  # files that are asked for and have not begun to come
     _transfers: dict[Hashable, Transfer] = Factory(dict)  # files on their way
 
@@ -79,10 +82,12 @@ class Arrivals:
         if upstream.mode is Mode.OFFLINE:
             raise UnknownFile(filename=beside.filename)
         key = (METADATA_ENDING, upstream.name, file.url, file.metadata_sha256)
-        data, licence = await self._starting.once(key, partial(self._fetch_metadata, upstream, name, beside))
-        return Arrival(name=name, file=beside, blob=Contents(data=data), state="miss", licence=licence)
+        found = self._unkept.get(key)
+        if found is None:
+            found = await self._starting.once(key, partial(self._fetch_metadata, upstream, name, beside, key))
+        return Arrival(name=name, file=beside, blob=Contents(data=found[0]), state="miss", licence=found[1])
 
-    async def _fetch_metadata(self, upstream: Upstream, name: Name, beside: File, _: Flight) -> tuple[bytes, str | None]:
+    async def _fetch_metadata(self, upstream: Upstream, name: Name, beside: File, key: Hashable, _: Flight) -> tuple[bytes, str | None]:
         fetched = await self.fetcher.fetch(beside.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
         if fetched.status != HTTPStatus.OK:
             raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} for metadata that its index advertises")
@@ -91,30 +96,35 @@ class Arrivals:
             raise UpstreamBroken(source=upstream.name, problem=f"the sha256 of {beside.filename} is not the one that its index tells")
         licence = _licence(fetched.body)
         if upstream.mode is Mode.CACHE:
-            await self._keep_small(
-                fetched.body,
-                KeptFile(
-                    source=upstream.name,
-                    name=name.normalized,
-                    filename=beside.filename,
-                    sha256=beside.sha256,
-                    size=len(fetched.body),
-                    metadata=(beside.sha256, 0),
-                    licence=licence,
-                ),
+            kept = KeptFile(
+                source=upstream.name,
+                name=name.normalized,
+                filename=beside.filename,
+                sha256=beside.sha256,
+                size=len(fetched.body),
+                metadata=(beside.sha256, 0),
+                licence=licence,
             )
+            self._unkept[key] = fetched.body, licence
+            # It is proven, so nobody waits for the disk.
+            self._errands.begin(f"keeping {beside.filename}", self._keep_metadata(fetched.body, kept, key))
         return fetched.body, licence
 
-    async def _keep_small(self, data: bytes, kept: KeptFile) -> None:
+    async def _keep_metadata(self, data: bytes, kept: KeptFile, key: Hashable) -> None:
         staged = self.blobs.stage(lambda: None, lambda: None)
         try:
             staged.write(data)
             await staged.finish()
             await staged.keep()
             await self.catalog.keep_file(kept)
-            self.on_kept()
+            self.on_kept(kept.size)
         finally:
+            del self._unkept[key]
             staged.discard()
+
+    async def settled(self) -> None:
+        """Return when all core metadata that was given is kept."""
+        await self._errands.settled()
 
     async def bytes(self, upstream: Upstream, name: Name, file: File) -> Arrival:
         """The bytes of `file`. Raises `Elsewhere`, and what fetching raises before there are any."""
@@ -136,16 +146,17 @@ class Arrivals:
         transfer = self._transfers.get(key)
         if transfer is None or not transfer.joinable:
             transfer = await self._starting.once(key, partial(self._start, upstream, name, file, key))
-        blob = transfer.reader()
+        following: IOpenBlob = transfer.reader()
         transfer.begin()
         if transfer.size <= HELD_BACK:
             # Nothing of it is given before it is proven, so there is time to say what is wrong; and an empty body cannot be broken off.
             try:
                 await transfer.proven()
-            except BaseException:
-                blob.close()
-                raise
-        return Arrival(name=name, file=evolve(file, size=transfer.size), blob=blob, state="miss")
+                data = await following.read(0, transfer.size)
+            finally:
+                following.close()
+            following = Contents(data=data)
+        return Arrival(name=name, file=evolve(file, size=transfer.size), blob=following, state="miss")
 
     async def _start(self, upstream: Upstream, name: Name, file: File, key: Hashable, flight: Flight) -> Transfer:
         stream = await self.fetcher.stream(file.url, {})
@@ -164,7 +175,8 @@ class Arrivals:
         staged.expect([algorithm for algorithm, _ in file.digests])
         end = partial(self._keep, upstream, name) if upstream.mode is Mode.CACHE else _no_end
         transfer = Transfer(file=file, size=size, staged=staged, end=end, abort=stream.abort, deliver=stream.deliver)
-        staged.follow(transfer.progress)
+        if size > HELD_BACK:
+            staged.follow(transfer.progress)
         self._transfers[key] = transfer
         transfer.over.addCallback(lambda _: self._gone(key, transfer))
         if flight.abandoned:
@@ -177,17 +189,23 @@ class Arrivals:
 
     async def _keep(self, upstream: Upstream, name: Name, transfer: Transfer, digests: Digests) -> None:
         file = transfer.file
-        metadata = await transfer.staged.inspect(lambda archive, size: self.core_metadata(archive, size, file))
-        await transfer.staged.keep()
+        metadata = await transfer.staged.admit(
+            lambda archive, size: self.core_metadata(archive, size, file),
+            # Its index does not tell of any: from now on ours does.
+            lambda found: found.raw if found is not None and _untold(file, found) else None,
+        )
         kept = KeptFile(source=upstream.name, name=name.normalized, filename=file.filename, sha256=digests.sha256, size=digests.size)
         if metadata is not None:
             kept = evolve(kept, licence=licence_of(metadata.fields))
-        if metadata is not None and metadata.sidecar and not file.metadata_sha256:
-            # Its index does not tell of any: from now on ours does.
-            await self._keep_small(metadata.raw, evolve(kept, metadata=(metadata.sha256, len(metadata.raw))))
-        else:
-            await self.catalog.keep_file(kept)
-            self.on_kept()
+            if _untold(file, metadata):
+                kept = evolve(kept, metadata=(metadata.sha256, len(metadata.raw)))
+        await self.catalog.keep_file(kept)
+        self.on_kept(kept.bytes)
+
+
+def _untold(file: File, metadata: CoreMetadata) -> bool:
+    """Whether `metadata` is to be offered beside `file`, whose index does not tell of any."""
+    return metadata.sidecar and not file.metadata_sha256 and len(metadata.raw) <= BESIDE_BYTES
 
 
 def _licence(raw: bytes) -> str | None:

@@ -1,15 +1,14 @@
 """Keeping what upstreams sent: within its budget, the least recently used out first, and never a byte that something else names."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 from attrs import Factory, define
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from registry.domain.model import Actor, Change
 from registry.interfaces import IBlobs, IKeeping, IPackages, IUpstreamCatalog
+from registry.workflows.errands import Errands
 from registry.workflows.flights import Flight, Flights
 from registry.workflows.upkeep import sweep
 
@@ -38,7 +37,8 @@ class Keeping:
     _flights: Flights = Factory(Flights)
     _more: bool = False  # a file was kept since the last round began
     _unswept: bool = False  # something was purged since the last sweep began
-    _under_way: "set[Deferred[Any]]" = Factory(set)
+    _errands: Errands = Factory(Errands)
+    _room: int | None = None  # how many more bytes may be kept before what is kept has to be counted again; None: nobody knows
 
     def note(self, file_id: int) -> None:
         """A kept file is being used."""
@@ -55,16 +55,20 @@ class Keeping:
             self._moments = {**moments, **self._moments}
             raise
 
-    def kept(self) -> None:
-        """A file was kept a moment ago: make room again, in the background."""
+    def kept(self, size: int | None = None) -> None:
+        """A file of `size` bytes (None: nobody knows) was kept a moment ago: make room again, in the background."""
+        if self._room is not None:
+            self._room = None if size is None or size > self._room else self._room - size
+            if self._room is not None:
+                return
         self._more = True
-        self._begin("making room for upstreams' files", self.tidy())
+        self._errands.begin("making room for upstreams' files", self.tidy())
 
     def hear(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener): what another process has forgotten (the command line) leaves the disk, too."""
         if any(change.action == "upstream.purge" for change in changes):
             self._unswept = True
-            self._begin("removing what was purged", self._flights.once("sweep", self._sweep))
+            self._errands.begin("removing what was purged", self._flights.once("sweep", self._sweep))
 
     async def tidy(self) -> int:
         """Forget the least recently used files until the rest fits, and some more; how many bytes were forgotten. One round at a time."""
@@ -72,17 +76,17 @@ class Keeping:
 
     async def settled(self) -> None:
         """Return when nothing is under way any more."""
-        while self._under_way:
-            waiting: Deferred[None] = Deferred()
-            next(iter(self._under_way)).addBoth(_pass_on, waiting)
-            await waiting
+        await self._errands.settled()
 
     async def _tidy(self, _: Flight) -> int:
         forgotten = 0
         while True:
-            self._more = False
+            # What is kept meanwhile may be counted or not, so it is counted again.
+            self._more, self._room = False, None
             size = await self.catalog.size()
-            if size > self.budget:
+            if size <= self.budget:
+                self._room = None if self._more else self.budget - size
+            else:
                 await self.flush()
                 forgotten += await self._forget(size - self.budget + self.budget // _SPARE)
             if not self._more:
@@ -113,15 +117,3 @@ class Keeping:
         while self._unswept:
             self._unswept = False
             await sweep(self.packages, self.blobs)
-
-    def _begin(self, what: str, work: Coroutine[Any, Any, object]) -> None:
-        running: Deferred[Any] = Deferred.fromCoroutine(work)
-        running.addErrback(lambda failure: _log.failure("{what} failed; it will be tried again", failure, what=what))
-        if not running.called:
-            self._under_way.add(running)
-            running.addCallback(lambda _: self._under_way.discard(running))
-
-
-def _pass_on(result: object, waiting: "Deferred[None]") -> object:
-    waiting.callback(None)
-    return result

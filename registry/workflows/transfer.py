@@ -11,7 +11,7 @@ from zope.interface import implementer
 
 from registry.domain.errors import RegistryError, UpstreamBroken
 from registry.domain.model import Digests, File
-from registry.interfaces import IOpenBlob, IStagedBlob, IStreamReader
+from registry.interfaces import IGrowingBlob, IStagedBlob, IStreamReader
 
 _log = Logger()
 
@@ -24,7 +24,7 @@ NEARLY = 16 << 20
 @implementer(IStreamReader)
 @define(eq=False, kw_only=True)
 class Transfer:
-    """A file of `size` bytes that comes from an upstream. `end` is called once with its digests when all bytes are here; it keeps the file.
+    """A file of `size` bytes that comes from an upstream. `end` is called once with its digests when they are proven; it keeps the file.
 
     Nothing comes before `begin`. `deliver` and `abort` are the stream's; its `pause` and `resume` are called by the staged blob.
     """
@@ -40,6 +40,7 @@ class Transfer:
     _coming: int = 0  # bytes received
     _written: int = 0  # bytes that can be read
     _proven: bool = False
+    _settled: bool = False  # it is kept, or will not be
     _ended: bool = False
     _failure: RegistryError | None = None
     _readers: int = 0
@@ -105,16 +106,22 @@ class Transfer:
         return Following(transfer=self)
 
     @property
-    def _readable(self) -> int:
+    def readable(self) -> int:
+        """How many bytes, from the beginning, are given to anybody."""
         return self.size if self._proven else min(self._written, max(0, self.size - HELD_BACK))
 
     async def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes from `offset`, as soon as there are any. Raises what the transfer failed with."""
-        while offset >= self._readable and offset < self.size:
+        if offset < self.size:
+            await self.grown(offset)
+        return await self.staged.read(offset, min(length, self.readable - offset))
+
+    async def grown(self, beyond: int) -> None:
+        """Return when more than `beyond` bytes are readable. Raises what the transfer failed with."""
+        while beyond >= self.readable:
             if self._failure is not None:
                 raise self._failure
             await self._more()
-        return await self.staged.read(offset, min(length, self._readable - offset))
 
     def _more(self) -> "Deferred[None]":
         waiting: Deferred[None] = Deferred()
@@ -149,14 +156,20 @@ class Transfer:
                     wanted=digest,
                 )
                 raise self._broken(f"the {algorithm} of its bytes is not the one that its index tells")
-        await self.end(self, digests)
         self._proven = True
+        # It is what it is, kept or not, so nobody waits for the disk.
         self._wake()
+        await self.end(self, digests)
+        self._settled = True
         self._finish_if_over()
 
     def _unproven(self, failure: Failure) -> None:
-        if not isinstance(failure.value, RegistryError):
+        if self._proven or not isinstance(failure.value, RegistryError):
             _log.failure("keeping {filename} failed", failure, filename=self.file.filename)
+        if self._proven:
+            self._settled = True
+            self._finish_if_over()
+            return
         self._fail(failure.value if isinstance(failure.value, RegistryError) else self._broken("it could not be kept"))
 
     def _broken(self, problem: str) -> UpstreamBroken:
@@ -174,25 +187,39 @@ class Transfer:
                 one.callback(None)
 
     def _finish_if_over(self) -> None:
-        if not self._readers and (self._proven or self._failure is not None) and not self.over.called:
+        if not self._readers and (self._settled or self._failure is not None) and not self.over.called:
             self.staged.discard()
             self.over.callback(None)
 
 
-@implementer(IOpenBlob)
+@implementer(IGrowingBlob)
 @define(eq=False, kw_only=True)
 class Following:
-    """IOpenBlob over a file that is still on its way."""
+    """IGrowingBlob over a file that is still on its way."""
 
     transfer: Transfer
     data: Any = None
-    descriptor: Any = None
     _closed: bool = False
 
     @property
     def size(self) -> int:
         """IOpenBlob."""
         return self.transfer.size
+
+    @property
+    def descriptor(self) -> int | None:
+        """IOpenBlob."""
+        descriptor: int | None = self.transfer.staged.descriptor
+        return descriptor
+
+    @property
+    def readable(self) -> int:
+        """IGrowingBlob."""
+        return self.transfer.readable
+
+    async def grown(self, beyond: int) -> None:
+        """IGrowingBlob."""
+        await self.transfer.grown(beyond)
 
     def read(self, offset: int, length: int) -> "Deferred[bytes]":
         """IOpenBlob."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TypeVar
 
 from attrs import Factory, define
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -90,8 +90,15 @@ class StagedBlob:
         """IStagedBlob."""
         self._on_progress = on_progress
 
+    @property
+    def descriptor(self) -> int | None:
+        """IStagedBlob."""
+        return self._descriptor if self._descriptor >= 0 else None
+
     def read(self, offset: int, length: int) -> "Deferred[bytes]":
         """IStagedBlob."""
+        if self._small is not None:
+            return succeed(self._small[offset : offset + length])
         return self._visit(os.pread, self._descriptor, length, offset)
 
     def expect(self, algorithms: Sequence[str]) -> None:
@@ -316,7 +323,7 @@ class StagedBlob:
         if small is not None and len(small) > BESIDE_BYTES:
             raise ValueError(f"{len(small)} bytes are too many to be kept beside a file; at most {BESIDE_BYTES} are")
         self._do_keep(sha256, small)
-        if self._descriptor >= 0:
+        if self._descriptor >= 0 and self._on_progress is None:
             # Here, so that it does not take a visit of its own.
             descriptor, self._descriptor = self._descriptor, -1
             os.close(descriptor)

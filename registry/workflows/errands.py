@@ -1,0 +1,37 @@
+"""Work that goes on when whoever caused it has had his answer."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from attrs import Factory, define
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+_log = Logger()
+
+
+@define(eq=False)
+class Errands:
+    """Work that nobody waits for. What fails is logged; then everything must be as if it had not been begun."""
+
+    _under_way: "set[Deferred[Any]]" = Factory(set)
+
+    def begin(self, what: str, work: Coroutine[Any, Any, object]) -> None:
+        """Begin `work`; `what` is the subject of the sentence that is logged if it fails."""
+        running: Deferred[Any] = Deferred.fromCoroutine(work)
+        running.addErrback(lambda failure: _log.failure("{what} failed; it will be tried again", failure, what=what))
+        if not running.called:
+            self._under_way.add(running)
+            running.addCallback(lambda _: self._under_way.discard(running))
+
+    async def settled(self) -> None:
+        """Return when nothing is under way any more."""
+        while self._under_way:
+            waiting: Deferred[None] = Deferred()
+            next(iter(self._under_way)).addBoth(_pass_on, waiting)
+            await waiting
+
+
+def _pass_on(result: object, waiting: "Deferred[None]") -> object:
+    waiting.callback(None)
+    return result
