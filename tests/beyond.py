@@ -57,10 +57,11 @@ class Beyond:
     def begin(
         self, path: str, method: str = "GET", *, token: str | None = None, headers: Mapping[str, str] | Sequence[tuple[str, str]] = ()
     ) -> Wire:
-        """Ask on a connection of its own; without waiting for the upstream."""
+        """Ask on a connection of its own; what takes no time has happened."""
         pairs = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
         wire = self.registry.connect()
         wire.send(request(method, path, [("PRIVATE-TOKEN", self.token if token is None else token), *pairs]))
+        self.settle(wire)
         return wire
 
     def settle(self, *wires: Wire) -> None:
@@ -80,7 +81,6 @@ class Beyond:
     ) -> Answer:
         """The answer, which takes no time; or a second, which it takes to see that nobody is there."""
         wire = self.begin(path, method, token=token, headers=headers)
-        self.settle(wire)
         if not wire.received:
             self.pass_time(1, wire)
         answers = wire.answers(method)

@@ -1,6 +1,6 @@
 """What tests of every floor share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,9 @@ from hypothesis import settings
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
-from registry.testing import MemoryRegistry, registry_in_memory
+from registry.config import Config
+from registry.testing import FakeUpstream, MemoryRegistry, registry_in_memory
+from tests.beyond import Beyond, beyond_in
 
 # Two cores shared with other work make single examples slow for reasons that are nobody's fault; how long a test takes proves nothing.
 settings.register_profile("registry", deadline=None)
@@ -40,3 +42,26 @@ def log_events() -> Iterator[list[LogEvent]]:
     globalLogPublisher.addObserver(observer)
     yield observer.events
     globalLogPublisher.removeObserver(observer)
+
+
+Start = Callable[..., Beyond]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts registries beside an upstream: of `upstream` and `config`, unless it is demo 1.0 and 2.0 and nothing else is set."""
+    started: list[Beyond] = []
+
+    def starting(upstream: FakeUpstream | None = None, config: Config | None = None) -> Beyond:
+        started.append(beyond_in(tmp_path / f"beyond{len(started)}", upstream, config))
+        return started[-1]
+
+    yield starting
+    for one in started:
+        one.close()
+
+
+@pytest.fixture
+def beyond(start: Start) -> Beyond:
+    """A registry beside an upstream that has demo 1.0 and 2.0."""
+    return start()

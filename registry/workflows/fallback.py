@@ -10,7 +10,7 @@ from registry.domain.access import Place
 from registry.domain.curation.course import Course, ours_first
 from registry.domain.curation.judging import judge, next_change, permitted
 from registry.domain.curation.policy import Policy, is_reserved, unreserved
-from registry.domain.errors import PolicyRefused, UnknownFile, UpstreamBroken, UpstreamUnavailable
+from registry.domain.errors import PolicyRefused, UnknownFile, UpstreamBroken, UpstreamRefused, UpstreamUnavailable
 from registry.domain.filenames import METADATA_ENDING
 from registry.domain.model import File, Page
 from registry.domain.names import Name
@@ -88,7 +88,14 @@ class Fallback:
         Raises `Elsewhere`; `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where nothing can be known.
         """
         asked = await self._asked(place, projects, name, held=ours is not None)
-        said, now = await self._first(asked, name, sending=ours is None), self.now()
+        try:
+            said, now = await self._first(asked, name, sending=ours is None), self.now()
+        except (UpstreamUnavailable, UpstreamBroken, UpstreamRefused):
+            if ours is None:
+                raise
+            # What is ours does not stop being so while others are down; that more may be missing is told as "stale".
+            now = self.now()
+            return Offer(page=ours, state="stale", said_at=now, until=now + RESPITE)
         if said is None:
             if ours is None or asked.course not in {Course.SHARED, Course.OFF}:
                 return None
