@@ -111,3 +111,16 @@ def test_reads_of_one_connection_see_one_moment(engine: Engine) -> None:
         assert prepared.scalar(reader, sha256="a") is None
     with engine.connect() as reader:
         assert prepared.scalar(reader, sha256="a") == 1
+
+
+@given(st.lists(ROWS, min_size=1, max_size=5))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_all_rows_are_those_that_sqlalchemy_finds(engine: Engine, rows: list[dict[str, object]]) -> None:
+    """Of many rows, each is what SQLAlchemy makes of it, in the order that was asked for."""
+    query = select(journal).where(journal.c.serial >= bindparam("serial")).order_by(journal.c.serial.desc())
+    with engine.connect() as connection, connection.begin():
+        first, *_ = [insert_row(connection, journal, row) for row in rows]
+        found = Prepared(query).all(connection, serial=first)
+        assert [tuple(row) for row in found] == [tuple(row) for row in connection.execute(query, {"serial": first})]
+        assert len(found) == len(rows)
+        assert Prepared(query).all(connection, serial=2**62) == []

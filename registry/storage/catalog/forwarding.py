@@ -1,10 +1,11 @@
 """IForwarding over the database: what the instance, groups and projects say about asking upstreams."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, literal_column, or_, select
 from zope.interface import implementer
 
 from registry.domain.access import Identity, Place, Project
@@ -15,10 +16,23 @@ from registry.domain.settings import FORWARDING, LOCK_FORWARDING
 from registry.interfaces import IForwarding
 from registry.storage.catalog.access import enter
 from registry.storage.catalog.database import Database, Writing
-from registry.storage.catalog.prepared import insert_row
+from registry.storage.catalog.prepared import Prepared, insert_row
 from registry.storage.catalog.tables import forwarding, namespaces, settings
 
 _NOBODY = Identity()
+_KEY = ("kind", "place")
+# Both are asked for with every page and file of an upstream.
+_INSTANCE = Prepared(
+    select(settings.c.name, settings.c.value).where(or_(settings.c.name == bindparam("switch"), settings.c.name == bindparam("lock")))
+)
+
+
+@lru_cache(32)
+def _saying(places: int) -> Prepared:
+    """What as many places say, with the paths of those that are groups."""
+    these = [and_(forwarding.c.kind == bindparam(f"kind_{n}"), forwarding.c.place_id == bindparam(f"place_{n}")) for n in range(places)]
+    path = and_(forwarding.c.kind == literal_column("'group'"), namespaces.c.id == forwarding.c.place_id)
+    return Prepared(select(forwarding, namespaces.c.full_path).select_from(forwarding.outerjoin(namespaces, path)).where(or_(*these)))
 
 
 @implementer(IForwarding)
@@ -83,16 +97,12 @@ def _of(kind: str, place_id: int) -> ColumnElement[bool]:
 def _chain(connection: Connection, place: Place) -> tuple[list[Says], Says]:
     """What is said above a place, outermost first and beginning with the instance, and what itself says."""
     is_project = isinstance(place, Project)
-    here = _of("project" if is_project else "group", place.id)
     lineage = place.lineage if is_project else place.lineage[:-1]
-    query = (
-        select(forwarding, namespaces.c.full_path)
-        .outerjoin(namespaces, and_(forwarding.c.kind == "group", namespaces.c.id == forwarding.c.place_id))
-        .where(or_(here, and_(forwarding.c.kind == "group", forwarding.c.place_id.in_(lineage))))
-    )
+    places = [("project" if is_project else "group", place.id), *(("group", number) for number in lineage)]
+    values = {f"{column}_{number}": value for number, said in enumerate(places) for column, value in zip(_KEY, said, strict=True)}
     said = {
         (row.kind, row.place_id): Says(holder=f"the group {row.full_path}", switch=Switch.of(row.enabled), locked=row.locked)
-        for row in connection.execute(query)
+        for row in _saying(len(places)).all(connection, **values)
     }
     mine = said.get(("project" if is_project else "group", place.id), Says(holder=""))
     holder = f"the {'project' if is_project else 'group'} {place.path}"
@@ -101,6 +111,5 @@ def _chain(connection: Connection, place: Place) -> tuple[list[Says], Says]:
 
 
 def _instance(connection: Connection) -> Says:
-    query = select(settings.c.name, settings.c.value).where(settings.c.name.in_((FORWARDING, LOCK_FORWARDING)))
-    values = {row.name: row.value for row in connection.execute(query)}
+    values = {row.name: row.value for row in _INSTANCE.all(connection, switch=FORWARDING, lock=LOCK_FORWARDING)}
     return Says(holder="the instance", switch=Switch.of(values.get(FORWARDING)), locked=values.get(LOCK_FORWARDING) is True)

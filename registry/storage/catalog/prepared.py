@@ -21,6 +21,10 @@ class _Compiled:
     found: tuple[_Process, ...]  # for each column of a result, what makes it ours
     row: Callable[..., Any]
 
+    def made(self, row: Sequence[Any]) -> Any:
+        """A row of the driver's, as ours."""
+        return self.row(*[value if make is None else make(value) for make, value in zip(self.found, row, strict=True)])
+
 
 @frozen(eq=False)
 class Prepared:
@@ -30,18 +34,25 @@ class Prepared:
 
     def first(self, connection: Connection, **given: object) -> Any:
         """The first row, with its columns as attributes; None if there is none. Raises as `Connection.execute` does."""
-        if not connection.in_transaction():
-            connection.begin()
-        compiled = _compiled(self.statement, connection.dialect, ())
-        row = _run(connection, compiled, given).fetchone()
-        if row is None:
-            return None
-        return compiled.row(*[value if make is None else make(value) for make, value in zip(compiled.found, row, strict=True)])
+        compiled, cursor = self._select(connection, given)
+        row = cursor.fetchone()
+        return None if row is None else compiled.made(row)
+
+    def all(self, connection: Connection, **given: object) -> list[Any]:
+        """All rows, likewise."""
+        compiled, cursor = self._select(connection, given)
+        return [compiled.made(row) for row in cursor.fetchall()]
 
     def scalar(self, connection: Connection, **given: object) -> Any:
         """The only column of the first row; None if there is none."""
         row = self.first(connection, **given)
         return None if row is None else row[0]
+
+    def _select(self, connection: Connection, given: Mapping[str, object]) -> tuple[_Compiled, Any]:
+        if not connection.in_transaction():
+            connection.begin()
+        compiled = _compiled(self.statement, connection.dialect, ())
+        return compiled, _run(connection, compiled, given)
 
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, object]) -> int:

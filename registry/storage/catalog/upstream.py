@@ -19,6 +19,9 @@ from registry.storage.catalog.prepared import Prepared, insert_row
 from registry.storage.catalog.tables import own_names, packages, projects, shared_names, upstream_files, upstream_pages
 
 _OWN = Prepared(select(own_names.c.name).where(own_names.c.name == bindparam("name")))
+_SHARING = Prepared(select(shared_names.c.project_id).where(shared_names.c.name == bindparam("name")))
+_SAID = Prepared(select(upstream_pages).where(upstream_pages.c.source == bindparam("source"), upstream_pages.c.name == bindparam("name")))
+_KEPT = Prepared(select(upstream_files).where(upstream_files.c.name == bindparam("name")).order_by(upstream_files.c.id))
 _BATCH = 500
 
 
@@ -31,14 +34,11 @@ class SqlUpstream:
 
     async def claim(self, name: Name, project_ids: Sequence[int]) -> Claim:
         """IUpstreamCatalog."""
-        sharing = select(shared_names.c.project_id).where(
-            shared_names.c.name == name.normalized, shared_names.c.project_id.in_(project_ids)
-        )
         holding = select(packages.c.project_id).where(packages.c.name == name.normalized, packages.c.project_id.in_(project_ids))
 
         def work(connection: Connection) -> Claim:
             own = _OWN.first(connection, name=name.normalized) is not None
-            leave = set(connection.execute(sharing).scalars())
+            leave = {row.project_id for row in _SHARING.all(connection, name=name.normalized)}.intersection(project_ids)
             # A group's page shows what all of its projects hold: leave that one has is not the others'.
             return Claim(own=own, shared=bool(leave) and leave.issuperset(connection.execute(holding).scalars()))
 
@@ -73,10 +73,9 @@ class SqlUpstream:
 
     async def said(self, source: str, name: Name) -> Said | None:
         """IUpstreamCatalog."""
-        query = select(upstream_pages).where(upstream_pages.c.source == source, upstream_pages.c.name == name.normalized)
 
-        def work(connection: Any) -> Said | None:
-            row = connection.execute(query).first()
+        def work(connection: Connection) -> Said | None:
+            row = _SAID.first(connection, source=source, name=name.normalized)
             if row is None:
                 return None
             page = unpack(row.body, name, source) if row.found else None
@@ -116,8 +115,7 @@ class SqlUpstream:
 
     async def kept(self, name: Name) -> list[KeptFile]:
         """IUpstreamCatalog."""
-        query = select(upstream_files).where(upstream_files.c.name == name.normalized).order_by(upstream_files.c.id)
-        return [_kept(row) for row in await self._database.read(lambda connection: connection.execute(query).all())]
+        return [_kept(row) for row in await self._database.read(lambda connection: _KEPT.all(connection, name=name.normalized))]
 
     async def keep_file(self, file: KeptFile) -> None:
         """IUpstreamCatalog."""
