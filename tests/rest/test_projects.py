@@ -63,7 +63,13 @@ def test_a_project_is_shown_as_gitlab_shows_it(cast: Cast) -> None:
         "package_registry_access_level": "enabled",
         "permissions": {"project_access": None, "group_access": {"access_level": 50, "notification_level": 3}},
     }
-    assert cast.root.get("/projects/2").json == made
+    # Ours beside GitLab's, for who may administer it.
+    switch = {
+        "pypi_package_requests_forwarding": None,
+        "pypi_package_requests_forwarding_locked": False,
+        "pypi_package_requests_forwarding_effective": True,
+    }
+    assert cast.root.get("/projects/2").json == made | switch
     assert [row for row in cast.root.get("/projects").json if row["id"] == 2] == [made]
     simple = cast.root.get("/projects", simple="true").json[0]
     assert set(made) - set(simple) == {
