@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from attrs import frozen
@@ -65,17 +66,25 @@ class PyPI:
         representation = wanted_representation(call)
         view = await self.view(call)
         base = self.external_url() or mount(call.request)
-        # GitLab's router takes ".txt" for a format; a name that really ends so comes first.
-        spellings = (name, name.removesuffix(".txt")) if name.endswith(".txt") else (name,)
-        for spelling in spellings:
-            try:
-                rendered = await self.library.page(view, Name(spelling), representation, base)
-            except (InvalidName, UnknownName):
-                continue
-            except Elsewhere as there:
-                return send_elsewhere(call, there.url)
-            return await answer_page(call, self.library, rendered, representation.content_type)
-        raise UnknownName(name=name)
+        try:
+            rendered = await self.library.page(view, await self._meant(view, name), representation, base)
+        except InvalidName:
+            raise UnknownName(name=name) from None
+        except Elsewhere as there:
+            return send_elsewhere(call, there.url)
+        return await answer_page(call, self.library, rendered, representation.content_type)
+
+    async def _meant(self, view: View, spelling: str) -> Name:
+        """The name that is meant. Raises `InvalidName`."""
+        if spelling.endswith(".txt"):
+            # GitLab's router takes it for a format; a name held here that really ends so comes first. Upstreams are not asked about it:
+            # it may be a name of ours with an ending, and clients write a name that really ends so with a hyphen.
+            with suppress(InvalidName):
+                whole = Name(spelling)
+                if await self.library.holds(view, whole):
+                    return whole
+            return Name(spelling.removesuffix(".txt"))
+        return Name(spelling)
 
     async def download(self, call: Call, sha256: str, filename: str) -> bytes | None:
         """One file's bytes, or its core metadata; through a group only from a project whose packages the caller may read there, too."""

@@ -160,6 +160,10 @@ class Library:
         known = self._current(self._pages, key)
         return known if known is not None else await self._flights.once(key, render, _About(view.projects, name.normalized))
 
+    async def holds(self, view: View, name: Name) -> bool:
+        """Whether the view holds a file of `name` itself."""
+        return await self.packages.page(view.projects, name) is not None
+
     async def index(self, view: View, representation: Representation, prefix: str) -> Rendered:
         """The index of the view: every name that holds a file, once; links relative behind `prefix`."""
         # With the title: that of a group changes without a word about any project.
