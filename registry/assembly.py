@@ -249,6 +249,8 @@ class RegistryService(Service):
             self.site.abort()
             await gone
         await self.publisher.settled()
+        await self.outward.fallback.inquiries.settled()
+        await self.outward.fallback.arrivals.settled()
         await self.keeping.settled()
         await self._close()
 

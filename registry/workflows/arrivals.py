@@ -123,7 +123,7 @@ class Arrivals:
             staged.discard()
 
     async def settled(self) -> None:
-        """Return when all core metadata that was given is kept."""
+        """Return when all that was proven is kept."""
         await self._errands.settled()
 
     async def bytes(self, upstream: Upstream, name: Name, file: File) -> Arrival:
@@ -173,7 +173,7 @@ class Arrivals:
             raise UpstreamBroken(source=upstream.name, problem=problem)
         staged = self.blobs.stage(stream.pause, stream.resume)
         staged.expect([algorithm for algorithm, _ in file.digests])
-        end = partial(self._keep, upstream, name) if upstream.mode is Mode.CACHE else _no_end
+        end = partial(self._end, upstream, name) if upstream.mode is Mode.CACHE else _no_end
         transfer = Transfer(file=file, size=size, staged=staged, end=end, abort=stream.abort, deliver=stream.deliver)
         if size > HELD_BACK:
             staged.follow(transfer.progress)
@@ -186,6 +186,9 @@ class Arrivals:
     def _gone(self, key: Hashable, transfer: Transfer) -> None:
         if self._transfers.get(key) is transfer:
             del self._transfers[key]
+
+    def _end(self, upstream: Upstream, name: Name, transfer: Transfer, digests: Digests) -> "Deferred[None]":
+        return self._errands.watch(self._keep(upstream, name, transfer, digests))
 
     async def _keep(self, upstream: Upstream, name: Name, transfer: Transfer, digests: Digests) -> None:
         file = transfer.file

@@ -1,11 +1,13 @@
 """Work that goes on when whoever caused it has had his answer."""
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+
+T = TypeVar("T")
 
 _log = Logger()
 
@@ -18,11 +20,15 @@ class Errands:
 
     def begin(self, what: str, work: Coroutine[Any, Any, object]) -> None:
         """Begin `work`; `what` is the subject of the sentence that is logged if it fails."""
-        running: Deferred[Any] = Deferred.fromCoroutine(work)
-        running.addErrback(lambda failure: _log.failure("{what} failed; it will be tried again", failure, what=what))
+        self.watch(work).addErrback(lambda failure: _log.failure("{what} failed; it will be tried again", failure, what=what))
+
+    def watch(self, work: Coroutine[Any, Any, T]) -> "Deferred[T]":
+        """Begin `work`; whoever gets its result takes care of its failure, too."""
+        running: Deferred[T] = Deferred.fromCoroutine(work)
         if not running.called:
             self._under_way.add(running)
-            running.addCallback(lambda _: self._under_way.discard(running))
+            running.addBoth(self._over, running)
+        return running
 
     async def settled(self) -> None:
         """Return when nothing is under way any more."""
@@ -30,6 +36,10 @@ class Errands:
             waiting: Deferred[None] = Deferred()
             next(iter(self._under_way)).addBoth(_pass_on, waiting)
             await waiting
+
+    def _over(self, result: T, running: "Deferred[Any]") -> T:
+        self._under_way.discard(running)
+        return result
 
 
 def _pass_on(result: object, waiting: "Deferred[None]") -> object:

@@ -17,6 +17,7 @@ from registry.domain.model import Page
 from registry.domain.names import Name
 from registry.domain.upstream import Mode, Said, Upstream, available, page_candidates
 from registry.interfaces import IFetcher, IThreads, IUpstreamCatalog
+from registry.workflows.errands import Errands
 from registry.workflows.flights import Flight, Flights
 
 _log = Logger()
@@ -32,6 +33,8 @@ PATIENCE = 10.0
 # How many respites are remembered.
 _MOST = 1000
 _PAGE_BYTES = 24 << 20
+# JSON up to this size is read in less time than a visit to a thread takes.
+_FEW_BYTES = 8 << 10
 
 
 @define(kw_only=True, eq=False)
@@ -45,6 +48,8 @@ class Inquiries:
     clock: IReactorTime
     now: Callable[[], datetime]
     _asking: Flights = Factory(Flights)
+    _errands: Errands = Factory(Errands)
+    _unkept: dict[tuple[str, str], Said] = Factory(dict)  # what was said and is being written, by upstream and name
     # Upstreams that failed, and (with a name) pages of theirs that did, until when they are left alone.
     _respite: dict[tuple[str, str], datetime] = Factory(dict)
 
@@ -64,7 +69,7 @@ class Inquiries:
 
         if self._resting(upstream, name):
             # It may be being asked, and take its time.
-            known = await self.catalog.said(upstream.name, name)
+            known = await self._known(upstream, name)
             if known is not None and self._usable(upstream, known):
                 return self._as_is(upstream, known)
         key = (upstream.name, name.normalized, newer_than is None)
@@ -73,7 +78,7 @@ class Inquiries:
         try:
             return await asking
         except TooLate:
-            known = await self.catalog.said(upstream.name, name)
+            known = await self._known(upstream, name)
             if known is not None and self._usable(upstream, known):
                 self._rest(upstream, name.normalized)
                 return self._as_is(upstream, known)
@@ -105,7 +110,7 @@ class Inquiries:
             self._respite.pop((upstream.name, which), None)
 
     async def _do_ask(self, upstream: Upstream, name: Name, newer_than: datetime | None) -> tuple[Said, str]:
-        known = await self.catalog.said(upstream.name, name)
+        known = await self._known(upstream, name)
         now = self.now()
         if upstream.mode is Mode.OFFLINE:
             return await self._kept(upstream, name, known)
@@ -127,6 +132,29 @@ class Inquiries:
                 return known, "stale"
             raise
 
+    async def _known(self, upstream: Upstream, name: Name) -> Said | None:
+        said = self._unkept.get((upstream.name, name.normalized))
+        return said if said is not None else await self.catalog.said(upstream.name, name)
+
+    def _note(self, said: Said, *, confirmed: bool = False) -> Said:
+        """Have it written. Nobody waits for the disk: until it is, it is known from here, and if it cannot be, it is asked again."""
+        key = (said.source, said.name.normalized)
+
+        async def keep() -> None:
+            try:
+                await self.catalog.keep_page(said, confirmed=confirmed)
+            finally:
+                if self._unkept.get(key) is said:
+                    del self._unkept[key]
+
+        self._unkept[key] = said
+        self._errands.begin("keeping what an upstream said", keep())
+        return said
+
+    async def settled(self) -> None:
+        """Return when all that was said is kept."""
+        await self._errands.settled()
+
     async def _kept(self, upstream: Upstream, name: Name, known: Said | None) -> tuple[Said, str]:
         """What is known of a name for ever, for want of anybody to ask: of its files those that are here."""
         if known is None or known.page is None:
@@ -144,24 +172,23 @@ class Inquiries:
             fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=PATIENCE)
             self._wake(upstream, name)
             if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None:
-                said = evolve(known, fetched_at=self.now())
-                await self.catalog.keep_page(said, confirmed=True)
-                return said
+                return self._note(evolve(known, fetched_at=self.now()), confirmed=True)
             if fetched.status == HTTPStatus.OK:
                 page, etag = await self._read(upstream, name, fetched, whole=number == 0), fetched.headers.get("etag", "")
                 break
             if fetched.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
                 raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} when asked for a page")
-        said = Said(source=upstream.name, name=name, page=page, etag=etag if page is not None else "", fetched_at=self.now())
-        await self.catalog.keep_page(said)
-        return said
+        etag = etag if page is not None else ""
+        return self._note(Said(source=upstream.name, name=name, page=page, etag=etag, fetched_at=self.now()))
 
     async def _read(self, upstream: Upstream, name: Name, fetched: Fetched, *, whole: bool) -> Page | None:
         """The page that was fetched. Unless it is the name's own (`whole`), it may be a list of many, or of nothing that we know."""
         try:
-            read = await self.threads.run(
-                self.reader, fetched.body, fetched.headers.get("content-type", ""), fetched.url, name, upstream.name
-            )
+            facts = (fetched.body, fetched.headers.get("content-type", ""), fetched.url, name, upstream.name)
+            if len(fetched.body) <= _FEW_BYTES and fetched.body.startswith(b"{"):
+                read = self.reader(*facts)
+            else:
+                read = await self.threads.run(self.reader, *facts)
         except UpstreamBroken:
             if whole:
                 raise
