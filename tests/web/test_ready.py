@@ -358,6 +358,7 @@ def never(asking: Asking, what: str) -> list[bytes]:
         "HTTP/1.0": [lines(asking, protocol="HTTP/1.0")],
         "two packets": [page[:40], page[40:]],
         "a packet but for its last byte": [page[:-1], page[-1:]],
+        "what was begun before": [b"X", page],
         "a leading line end": [b"\r\n" + page],
         "a leading line end of its own": [b"\r\n", page],
         "a head too long": [lines(asking, "X: " + "x" * (_LONGEST - len(page) - 4))],
@@ -390,6 +391,7 @@ NEVER = {
     **dict.fromkeys(("HTTP/1.0", "two packets", "a packet but for its last byte", "a leading line end", "a head too long"), (200,)),
     **dict.fromkeys(("a large file", "a list", "project JSON", "a dated view", "health"), (200,)),
     **dict.fromkeys(("a leading line end of its own", "a wrong password where anybody may read"), (200,)),
+    "what was begun before": (405,),
     "an expectation": (100, 200),
     "two heads": (200, 200),
     "a small method": (200,),
@@ -537,6 +539,18 @@ def test_a_ready_answer_waits_its_turn(slow: tuple[Asking, Waiting]) -> None:
     assert asking.parsed == parsed + 1
 
 
+def test_a_ready_answer_waits_for_its_reader(slow: tuple[Asking, Waiting]) -> None:
+    """Behind an answer that its reader has not taken a ready answer is not given, though its request has come."""
+    asking, waiting = slow
+    asking.learned(lines(asking))
+    asking.get(lines(asking, path="/test/wait"), lines(asking))
+    asking.wire.stop_reading()
+    waiting.waiting[0].callback(b"waited")
+    assert [answer.body for answer in asking.answers()] == [b"waited"]
+    asking.wire.read_on()
+    assert [answer.code for answer in asking.answers()] == [200, 200]
+
+
 def test_a_ready_answer_is_never_given_within_a_body(asking: Asking) -> None:
     """A piece of an upload that is a ready request to the byte is a piece of the upload."""
     raw = lines(asking)
@@ -573,6 +587,22 @@ def test_a_server_that_ends_gives_no_ready_answer(slow: tuple[Asking, Waiting]) 
     asking.settle()
     assert [answer.body for answer in asking.answers()] == [b"last"]
     assert (asking.closed, over) == (True, [None])
+
+
+@pytest.mark.parametrize("end", ["drain", "close"])
+def test_what_comes_after_the_end_is_nothing(asking: Asking, end: str) -> None:
+    """A request that is delivered on a connection that is being closed is not answered, not even in the log."""
+    asking.learned(lines(asking))
+    channel = asking.wire.channel
+    if end == "drain":
+        asking.registry.site.drain()
+    else:
+        channel.dataReceived(lines(asking, "Connection: close"))
+    asking.registry.access_log()
+    asking.registry.log_lines.clear()
+    parsed = asking.parsed
+    channel.dataReceived(lines(asking))
+    assert (asking.registry.access_log(), asking.parsed) == ("", parsed)
 
 
 def test_a_reader_who_is_behind_is_not_asked(asking: Asking) -> None:

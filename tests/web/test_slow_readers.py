@@ -178,6 +178,20 @@ def test_time_for_the_next_request_begins_when_the_answer_is_out(reader: Reader,
     assert plug.closed
 
 
+def test_after_a_slow_body_the_deadline_is_the_same(reader: Reader, plug: Plug) -> None:
+    """Who took his time over a body has no more of it for his next request than anybody."""
+    head = {"Content-Type": "application/json", "Content-Length": "2", "PRIVATE-TOKEN": reader.registry.root_token}
+    plug.send(request("POST", "/api/v4/projects", head, b"{"))
+    plug.pass_time(40)
+    plug.send(b"}")
+    assert answers_in(plug.read(1 << 16), ["POST"])[0].code == 400
+    plug.arrived()
+    plug.pass_time(29)
+    assert not plug.closed
+    plug.pass_time(2)
+    assert plug.closed
+
+
 def test_who_asks_again_and_again_must_read(reader: Reader, plug: Plug) -> None:
     """Asking every few seconds does not keep a connection whose answers nobody reads."""
     for _ in range(30):

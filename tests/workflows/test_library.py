@@ -454,6 +454,19 @@ def test_who_asks_after_a_change_does_not_join_those_before_it(slow: tuple[Memor
     assert done(after[0]) is done(after[1]) is done(ask(registry, what))
 
 
+@pytest.mark.parametrize("what", ["page", "index", "file"])
+def test_what_was_overtaken_is_not_there_for_the_next(slow: tuple[MemoryRegistry, HeldThreads], what: str) -> None:
+    """What was read before a change is given to who asked before it, and kept for nobody."""
+    registry, readers = slow
+    early = ask(registry, what)
+    registry.library.forget((Change(serial=99, at=NOON, action="file.delete", actor=OPERATOR, project_id=1, name="demo", detail={}),))
+    readers.let_all()
+    assert done(early).memory is None
+    ask(registry, what)
+    assert readers.waiting == 1
+    readers.let_all()
+
+
 def test_a_file_that_is_published_while_it_is_looked_for_is_found_by_the_next(slow: tuple[MemoryRegistry, HeldThreads]) -> None:
     """Who looks for a file too early is told that there is none; who looks for it once it is published is not told the same."""
     registry, readers = slow
