@@ -134,7 +134,11 @@ class Server:
         self.log = (self.work / "log").open("ab")
         began = time.perf_counter()
         self.process = subprocess.Popen(
-            ["taskset", "-c", self.cpu_number, *self.command()], stdout=self.log, stderr=self.log, start_new_session=True, env=self.environment()
+            ["taskset", "-c", self.cpu_number, *self.command()],
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,
+            env=self.environment(),
         )
         while self.get("/" if self.ready is None else self.ready) != 200:
             if self.process.poll() is not None:

@@ -11,16 +11,9 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from tests.clients.conftest import Built, Client, make_client
 from tests.clients.distributions import form, wheel
 from tests.clients.processes import DEADLINE, TWISTD, Outcome, Server, environment, eventually, launched, run, serving
@@ -354,30 +347,6 @@ def test_the_same_bytes_in_two_projects_are_stored_once(server: Server) -> None:
 
 
 # --- other doors ---
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A private key and a certificate for 127.0.0.1 that it signed itself."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    key_file, certificate_file = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
-    certificate_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    return key_file, certificate_file
-
-
 def test_tls_is_one_endpoint_string_away(tmp_path: Path, certificate: tuple[Path, Path], client: Client) -> None:
     """Over an `ssl:` endpoint twine publishes and pip installs; GET, HEAD and Range of a large file are right to the byte."""
     key, trusted = certificate
