@@ -9,7 +9,8 @@ from sqlalchemy import select, update
 
 from registry.domain.access import Role, Visibility
 from registry.domain.tokens import Prefix, mint
-from registry.storage.catalog.database import Writing, insert_row
+from registry.storage.catalog.database import Writing
+from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import deploy_tokens, job_allowlist, job_tokens, members, namespaces, projects
 from registry.testing import OPERATOR, MemoryRegistry, done
 

@@ -15,7 +15,7 @@ _BOMBS = {
 
 @pytest.mark.parametrize("case", _BOMBS)
 def test_a_crafted_description_breaks_nothing(registry: MemoryRegistry, case: str) -> None:
-    """Whatever a description holds, its upload, page and project JSON work; it goes out as JSON text, never as a page (hardening row 41)."""
+    """Whatever a description holds, upload, page and project JSON work; it goes out as JSON text, never as a page (hardening row 41)."""
     kind, text = _BOMBS[case]
     metadata = f"Metadata-Version: 2.1\nName: demo\nVersion: 1.0\nDescription-Content-Type: {kind}\n\n{text}".encode()
     members = {

@@ -297,7 +297,7 @@ def test_an_unknown_path_is_404(held: MemoryRegistry, method: str, path: str) ->
 
 
 def test_however_the_path_is_spelt_links_begin_where_the_registry_does(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Without an external URL, doubled slashes and escapes in the path change no link: none leads to another host (hardening rows 7, 19)."""
+    """Without an external URL, doubled slashes and escapes in the path change no link, least of all its host (hardening rows 7, 19)."""
     registry = registry_in_memory(tmp_path_factory.mktemp("spelt") / "data", external_url="")
     assert registry.upload(1, wheel("demo", "1.0")).code == 201
     rest = "v4/projects/1/packages/pypi/simple/demo/"
