@@ -235,7 +235,8 @@ class UpstreamBench(Bench):
                 server.forget_peak()
                 before, cpu, began = server.memory(), server.cpu(), time.perf_counter()
                 out = subprocess.run(
-                    ["taskset", "-c", LOAD_CPU, "curl", "-sfL", "-o", "/dev/null", "-w", "%{size_download} %{num_redirects}", *server.header(), url],
+                    ["taskset", "-c", LOAD_CPU, "curl", "-sfL", "-o", "/dev/null", "-w", "%{size_download} %{num_redirects}",
+                     *server.header(), url],
                     capture_output=True, text=True, check=True,
                 ).stdout.split()  # fmt: skip
                 wall = time.perf_counter() - began
