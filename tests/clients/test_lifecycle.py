@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.clients.conftest import Built, Client, make_client
 from tests.clients.distributions import form, wheel
 from tests.clients.processes import DEADLINE, TWISTD, Outcome, Server, environment, eventually, launched, run, serving
