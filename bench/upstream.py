@@ -164,13 +164,16 @@ class UpstreamBench(Bench):
 
     def installs(self) -> None:
         uploader = Uploader(self.ours.port, self.ours.upload_path, self.ours.auth)
-        self._tree("own", lambda path, name: uploader.send(path, name, "1.0"))
         for number in range(self.args.rounds):
             for client in CLIENTS:
-                for state in ("cold", "warm"):
+                own = f"own-{client}{number}"
+                self._tree(own, lambda path, name: uploader.send(path, name, "1.0"))
+                # The first time everything is read from disk, here and there, and the second time not.
+                for state, ours in (("cold", ""), ("warm", "own packages"), ("warm again", "own packages again")):
                     for server in (self.upstream, *self.servers):
                         self.install(server, client, f"{client}{number}-root", state)
-                self.install(self.ours, client, "own-root", "own packages")
+                    if ours:
+                        self.install(self.ours, client, f"{own}-root", ours)
 
     def install(self, server: Server, client: str, wanted: str, state: str) -> None:
         binaries = Path(sys.executable).parent

@@ -36,6 +36,8 @@ _log = Logger()
 
 CONNECT_TIMEOUT = 10.0  # seconds, to find the address and connect there, all addresses and a proxy's answer included
 HEAD_BYTES = 256 << 10
+# What is read of a connection at once.
+READ_BYTES = 1 << 18
 _CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _POLICIES = 64  # hosts
 
@@ -241,6 +243,8 @@ class Watched(ProtocolWrapper):
     def answered(self) -> None:
         """The head of the answer has come."""
         self._head = None
+        # What comes now may be long; each piece costs the same, however large. Below TLS the pieces are those of TLS.
+        self.transport.bufferSize = READ_BYTES  # type: ignore[union-attr] # Twisted's own attribute, of no interface
 
     def dataReceived(self, data: bytes) -> None:
         """IProtocol."""
