@@ -171,7 +171,7 @@ class Inquiries:
         for number, address in enumerate(page_candidates(upstream.url, name.normalized)):
             fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=PATIENCE)
             self._wake(upstream, name)
-            if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None:
+            if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None and known.etag:
                 return self._note(evolve(known, fetched_at=self.now()), confirmed=True)
             if fetched.status == HTTPStatus.OK:
                 page, etag = await self._read(upstream, name, fetched, whole=number == 0), fetched.headers.get("etag", "")
