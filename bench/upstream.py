@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -163,17 +164,20 @@ class UpstreamBench(Bench):
         return urljoin(page, found.split("#")[0])
 
     def installs(self) -> None:
-        uploader = Uploader(self.ours.port, self.ours.upload_path, self.ours.auth)
         for number in range(self.args.rounds):
             for client in CLIENTS:
+                uploader = Uploader(self.ours.port, self.ours.upload_path, self.ours.auth)
                 own = f"own-{client}{number}"
-                self._tree(own, lambda path, name: uploader.send(path, name, "1.0"))
+                self._tree(own, partial(self._upload, uploader))
                 # The first time everything is read from disk, here and there, and the second time not.
                 for state, ours in (("cold", ""), ("warm", "own packages"), ("warm again", "own packages again")):
                     for server in (self.upstream, *self.servers):
                         self.install(server, client, f"{client}{number}-root", state)
                     if ours:
                         self.install(self.ours, client, f"{own}-root", ours)
+
+    def _upload(self, uploader: Uploader, path: Path, name: str) -> None:
+        assert uploader.send(path, name, "1.0") < 300
 
     def install(self, server: Server, client: str, wanted: str, state: str) -> None:
         binaries = Path(sys.executable).parent

@@ -22,6 +22,7 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.tcp import Connection as TcpConnection
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from zope.interface import implementer
@@ -243,8 +244,9 @@ class Watched(ProtocolWrapper):
     def answered(self) -> None:
         """The head of the answer has come."""
         self._head = None
-        # What comes now may be long; each piece costs the same, however large. Below TLS the pieces are those of TLS.
-        self.transport.bufferSize = READ_BYTES  # type: ignore[union-attr] # Twisted's own attribute, of no interface
+        if isinstance(self.transport, TcpConnection):
+            # What comes now may be long, and each piece costs the same, however large. (TLS has pieces of its own.)
+            self.transport.bufferSize = READ_BYTES
 
     def dataReceived(self, data: bytes) -> None:
         """IProtocol."""
