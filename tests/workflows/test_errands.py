@@ -1,0 +1,43 @@
+"""What goes on behind an answer."""
+
+from twisted.internet.defer import Deferred
+
+from registry.testing import done
+from registry.workflows.errands import Errands
+
+
+async def wait_for(something: "Deferred[int]") -> int:
+    return await something
+
+
+def test_whoever_waits_for_everything_waits_for_what_was_begun_meanwhile() -> None:
+    """`settled` returns when nothing is under way, and not before."""
+    errands, first, second = Errands(), Deferred[int](), Deferred[int]()
+    errands.begin("the first", wait_for(first))
+    waiting = Deferred.fromCoroutine(errands.settled())
+    errands.begin("the second", wait_for(second))
+    first.callback(1)
+    assert not waiting.called
+    second.callback(2)
+    assert waiting.called
+
+
+def test_what_fails_holds_nobody_up() -> None:
+    """An errand that failed is over, and whoever watched it is told."""
+    errands, work = Errands(), Deferred[int]()
+    watched = errands.watch(wait_for(work))
+    work.errback(OSError("no"))
+    waiting = Deferred.fromCoroutine(errands.settled())
+    assert waiting.called
+    watched.addErrback(lambda failure: failure.trap(OSError) and None)
+    assert watched.called
+
+
+def test_nothing_under_way_is_settled() -> None:
+    """Where nothing was begun there is nothing to wait for; what is done at once gives its result at once."""
+    errands = Errands()
+    done(errands.settled())
+    ready: Deferred[int] = Deferred()
+    ready.callback(7)
+    assert done(errands.watch(wait_for(ready))) == 7
+    done(errands.settled())
