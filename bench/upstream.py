@@ -298,10 +298,12 @@ def main() -> None:
         args.workloads = list(WORKLOADS)
     bench = UpstreamBench(args)
     bench.open()
-    for workload in args.workloads:
-        print(f"== {workload}", flush=True)
-        getattr(bench, workload)()
-    bench.stop([*bench.servers, bench.upstream])
+    try:
+        for workload in args.workloads:
+            print(f"== {workload}", flush=True)
+            getattr(bench, workload)()
+    finally:
+        bench.stop([*bench.servers, bench.upstream])
     bench.report()
 
 
