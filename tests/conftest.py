@@ -1,5 +1,6 @@
 """What tests of every floor share."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from zope.interface import implementer
 from registry.config import Config
 from registry.testing import FakeUpstream, MemoryRegistry, registry_in_memory
 from tests.beyond import Beyond, beyond_in
+
+# Started in the background of a shell, we would ignore Ctrl-C, and so would every server that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Two cores shared with other work make single examples slow for reasons that are nobody's fault; how long a test takes proves nothing.
 settings.register_profile("registry", deadline=None)
