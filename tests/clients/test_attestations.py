@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 from attrs import frozen
+from pypi_attestations import AttestationType
 
 from registry.testing.attesting import GITHUB, LocalSigstore, statement
 from tests.clients.conftest import Built, Client
 from tests.clients.processes import SERVE, TWISTD, Outcome, Server, launched, run, serving
 
-PUBLISH = "https://docs.pypi.org/attestations/publish/v1"
+PUBLISH = AttestationType.PYPI_PUBLISH_V1.value
 LOCAL = LocalSigstore()
 Publish = Callable[[Client, Server, Path], Outcome]
 

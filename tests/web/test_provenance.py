@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from attrs import evolve
-from pypi_attestations import Provenance
+from pypi_attestations import AttestationType, Provenance
 
 from registry.config import Attestations
 from registry.domain.access import Visibility
@@ -18,7 +18,7 @@ from registry.testing.registry import FORGIVING
 
 BASE, GROUP = "/api/v4/projects/1/packages/pypi", "/api/v4/groups/acme/-/packages/pypi"
 TYPE, V1_JSON = "application/vnd.pypi.integrity.v1+json", "application/vnd.pypi.simple.v1+json"
-PUBLISH = "https://docs.pypi.org/attestations/publish/v1"
+PUBLISH = AttestationType.PYPI_PUBLISH_V1.value
 LOCAL = LocalSigstore()
 BUILT, PLAIN = wheel("My.Demo"), sdist("My.Demo")
 
