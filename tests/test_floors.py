@@ -215,6 +215,7 @@ def test_the_folder_of_plugins_is_no_package() -> None:
         ("registry.domain.names", "if TYPE_CHECKING:\n    from registry.config import Config"),
         ("registry.interfaces", "from registry.storage.blobs import directory"),
         ("registry.interfaces", "from registry.config import Config"),
+        ("registry.interfaces.blobs", "from registry.storage.blobs import directory"),
         ("registry.storage.threads", "from registry.workflows.publish import Publisher"),
         ("registry.storage.threads", "from registry.upstream import client"),
         ("registry.storage.threads", "from registry.config import Config"),

@@ -1,0 +1,81 @@
+"""What is known of upstreams, and what of theirs is kept."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from zope.interface import Interface
+
+from registry.domain.model import Actor
+from registry.domain.names import Name
+from registry.domain.upstream import Claim, Forgotten, Holding, KeptFile, Said
+
+
+class IUpstreamCatalog(Interface):
+    """What is ours and nobody else's, what upstreams said, and what of theirs is kept. Only sharing is told in the journal."""
+
+    async def claim(name: Name, project_ids: Sequence[int]) -> Claim:
+        """Whose `name` is: the `Claim` as far as these projects are concerned. True to the last commit of anybody.
+
+        It is shared among several if one of them shares it, and so do all of them that hold something under it.
+        """
+
+    async def share(project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:
+        """Let a project fetch a name of ours from upstream beside its own, or no longer. What changes nothing leaves no journal row.
+
+        Raises `UnknownProject`, and `InvalidSetting` for a name that no file could have.
+        """
+
+    async def shared(project_id: int) -> tuple[str, ...]:
+        """The normalised names that are shared in a project, sorted."""
+
+    async def said(source: str, name: Name) -> Said | None:
+        """What this upstream `Said` last about `name`; None if it was never asked, or the answer was forgotten."""
+
+    async def keep_page(said: Said, *, confirmed: bool = False) -> None:
+        """Keep what an upstream said; `confirmed`: it is what it had said before, at a later moment."""
+
+    async def forget_pages(name: Name | None = None) -> int:
+        """Forget what was said about one name, or about all; how many pages that were."""
+
+    async def pages(*, limit: int, offset: int) -> list[tuple[str, str, datetime]]:
+        """A part of what was said, by name: upstream, name, moment."""
+
+    async def kept(name: Name) -> list[KeptFile]:
+        """The `KeptFile`s of a name, oldest first."""
+
+    async def keep_file(file: KeptFile) -> None:
+        """Note that a file's blobs are kept. What is known of the same file already is kept with it."""
+
+    async def used(moments: Mapping[int, datetime]) -> None:
+        """Note when kept files (by number) were used last."""
+
+    async def size() -> int:
+        """How many bytes the kept files have, with their metadata; bytes that several share count for each of them."""
+
+    async def least_used(limit: int) -> list[KeptFile]:
+        """The kept files that were used longest ago."""
+
+    async def files(*, limit: int, offset: int) -> list[KeptFile]:
+        """A part of the kept files, by name and file name."""
+
+    async def forget_files(ids: Sequence[int]) -> list[str]:
+        """Forget kept files by number; the sha256 of their blobs, some of which others may still name."""
+
+
+class IKeeping(Interface):
+    """What is kept of upstreams, for whoever makes room. Each of these is told in the journal, so that no memory offers what is gone."""
+
+    async def holdings() -> list[Holding]:
+        """How much is kept of each upstream: a `Holding` each, by name of the upstream."""
+
+    async def evict(ids: Sequence[int], actor: Actor) -> Forgotten:
+        """Forget kept files by number, to make room (`upstream.evict`). Their bytes are the caller's to release."""
+
+    async def purge(names: Sequence[Name] | None, actor: Actor) -> Forgotten:
+        """Forget what was said of these names, and their kept files; None: of all (`upstream.purge`, for each name)."""
+
+    async def take_in(pages: Sequence[Said], files: Sequence[KeptFile], actor: Actor) -> int:
+        """Keep pages that are newer than what is known, and note that files are kept, all or nothing (`upstream.import`); how many pages.
+
+        The blobs of the files are kept already.
+        """
