@@ -263,7 +263,7 @@ def test_the_checker_sees_a_planted_violation(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("registry.domain.metadata", "import tarfile, zipfile\nimport re\nfrom datetime import datetime\ndatetime.fromisoformat('x')"),
+        ("registry.domain.archives.tars", "import tarfile, zipfile\nimport re\nfrom datetime import datetime\ndatetime.fromisoformat('x')"),
         ("registry.domain.names", "from registry.domain.errors import InvalidName\nfrom . import errors\nfrom .errors import InvalidName"),
         ("registry.storage.blobs.disk", "import os\nfrom registry.interfaces import IBlobs\nfrom ..threads import InlineThreads"),
         ("registry.workflows.publish", "from twisted.internet.defer import Deferred\nfrom registry import domain"),

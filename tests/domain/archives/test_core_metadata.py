@@ -12,13 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.domain.archives.bounds import LISTING_BYTES, METADATA_BYTES
+from registry.domain.archives.checks import Check, Checks
+from registry.domain.archives.core_metadata import CoreMetadata, valid_requires_python
+from registry.domain.archives.inspection import inspect_archive
 from registry.domain.errors import InvalidArchive
 from registry.domain.filenames import file_name
-from registry.domain.metadata import CoreMetadata, read_core_metadata, valid_requires_python
 from registry.domain.names import Name
 from registry.domain.versions import Version
 
 NAME, VERSION = Name("my-package"), Version("1.0")
+# What is read is the matter here, so no check is on but the one that bounds what it costs.
+BOUNDED = Checks(on=frozenset({Check.UNPACKED_SIZE}))
 WHEEL, TAR, ZIP = "my_package-1.0-py3-none-any.whl", "my_package-1.0.tar.gz", "my_package-1.0.zip"
 INFO, PKG_INFO = "my_package-1.0.dist-info/METADATA", "my_package-1.0/PKG-INFO"
 HEAD = b"Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n"
@@ -70,7 +74,7 @@ def build(filename: str, metadata: bytes) -> bytes:
 
 def read(filename: str, archive: bytes, name: Name = NAME, version: Version = VERSION) -> CoreMetadata:
     """The metadata of an archive that was uploaded as `filename`."""
-    return read_core_metadata(io.BytesIO(archive), len(archive), file_name(filename, name, version), name, version)
+    return inspect_archive(io.BytesIO(archive), len(archive), file_name(filename, name, version), name, version, {}, BOUNDED).metadata
 
 
 every_kind = pytest.mark.parametrize("filename", [WHEEL, TAR, ZIP])
@@ -252,7 +256,7 @@ def test_an_endless_extension_header_is_refused_unread(kind: bytes) -> None:
     archive = Watched(bomb)
     assert len(bomb) > 3 << 16
     with pytest.raises(InvalidArchive, match="tar extension header of 536,870,912 bytes"):
-        read_core_metadata(archive, len(bomb), file_name(TAR, NAME, VERSION), NAME, VERSION)
+        inspect_archive(archive, len(bomb), file_name(TAR, NAME, VERSION), NAME, VERSION, {}, BOUNDED)
     assert archive.furthest <= 2 << 16
 
 
@@ -427,5 +431,5 @@ def test_a_central_directory_is_not_read_before_its_size_is_known(declared: int,
     name, version = Name("demo"), Version("1.0")
     wheel = file_name("demo-1.0-py3-none-any.whl", name, version)
     with pytest.raises(InvalidArchive) as caught:
-        read_core_metadata(io.BytesIO(end), len(end), wheel, name, version)
+        inspect_archive(io.BytesIO(end), len(end), wheel, name, version, {}, BOUNDED)
     assert ("central directory of more than" in str(caught.value)) is refused
