@@ -39,6 +39,18 @@ _WORDS = {
     503: "A part of the registry is not available.",
     507: "The disk is full.",
 }
+# Where an upstream may have to be asked, these mean more.
+_BEYOND = {
+    302: "The upstream has it, and clients are sent there (`mode = redirect`).",
+    403: f"{_WORDS[403]} Or the policy keeps the file back; reason phrase and body name the rule.",
+    502: "The upstream's answer cannot be used.",
+    503: f"{_WORDS[503]} Or the upstream cannot be asked, and nothing that it said before will do.",
+}
+_LOCATION = {"required": True, "schema": {"type": "string", "format": "uri"}}
+_RETRY_AFTER = {"required": True, "schema": {"type": "integer", "minimum": 0}, "description": "In so many seconds."}
+_HEADERS = {302: {"Location": _LOCATION}, 429: {"Retry-After": _RETRY_AFTER}, 503: {"Retry-After": _RETRY_AFTER}}
+# What nearly every operation has is written once.
+_SHARED = {429: "too_many", 503: "unavailable"}
 
 
 def document(routes: Iterable[Route]) -> dict[str, Any]:
@@ -57,13 +69,14 @@ def document(routes: Iterable[Route]) -> dict[str, Any]:
         "security": [{"private_token": []}, {"bearer": []}, {}],
         "paths": dict(sorted(paths.items())),
         "components": {
+            "responses": {name: {"description": _WORDS[code], "headers": _HEADERS[code]} for code, name in _SHARED.items()},
             "securitySchemes": {
                 "private_token": {"type": "apiKey", "in": "header", "name": "PRIVATE-TOKEN"},
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic"},
                 "job_token": {"type": "apiKey", "in": "header", "name": "JOB-TOKEN"},
                 "deploy_token": {"type": "apiKey", "in": "header", "name": "Deploy-Token"},
-            }
+            },
         },
     }
 
@@ -100,14 +113,22 @@ def _body(route: Route, operation: Operation) -> dict[str, Any]:
 
 
 def _responses(route: Route, operation: Operation) -> dict[str, Any]:
-    codes = set(operation.answers)
+    codes = {*operation.answers, *operation.beyond}
     if route.permission is not Permission.OPEN:
         codes |= set(_EVERYWHERE)
     if "{" in _PARAMETER.sub("{}", route.rule):
         codes |= {404}
     # A path may hold bytes that are no text, a query or a body parameters that are none.
     codes |= {400, 413}
-    return {str(code): {"description": _WORDS[code]} for code in sorted(codes)}
+    return {str(code): _response(route, operation, code) for code in sorted(codes)}
+
+
+def _response(route: Route, operation: Operation, code: int) -> dict[str, Any]:
+    if code in operation.beyond:
+        return {"description": _BEYOND[code], **({"headers": _HEADERS[code]} if code in _HEADERS else {})}
+    if code in _SHARED and route.permission is not Permission.OPEN:
+        return {"$ref": f"#/components/responses/{_SHARED[code]}"}
+    return {"description": _WORDS[code]}
 
 
 def _permission(permission: Permission) -> str:

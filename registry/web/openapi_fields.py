@@ -10,10 +10,11 @@ from attrs import field, frozen
 class Operation:
     """One route's parameters, by their names in `FIELDS`: in the query, in the body, those of the body that must be there; its statuses.
 
-    `own`: schemas that stand here in place of those in `FIELDS`.
+    `own`: schemas that stand here in place of those in `FIELDS`. `beyond`: the statuses it has because it may have to ask an upstream.
     """
 
     answers: tuple[int, ...] = (200,)
+    beyond: tuple[int, ...] = ()
     query: tuple[str, ...] = ()
     body: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
@@ -47,7 +48,11 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
     "token_id": _ID,
     "target": _ID,
     "namespace_id": {**_REF, "description": "A number; in paths a full path with every / written %2F, too."},
-    "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    "sha256": {
+        "type": "string",
+        "pattern": "^([0-9a-f]{64}|by-name)$",
+        "description": "Of the file; by-name where its index tells no sha256.",
+    },
     "filename": _TEXT,
     "at": {"type": "string", "description": "A date (the end of that day, UTC) or an instant (RFC 3339)."},
     # of lists
@@ -135,6 +140,7 @@ FIELDS: Mapping[str, Mapping[str, Any]] = {
 
 _PAGE = (200, 304)
 _FILE = (200, 206, 304, 410, 416)
+_UPSTREAM_PAGE, _UPSTREAM_FILE = (302, 502, 503), (302, 403, 502, 503)
 _MADE, _GONE, _ACCEPTED = (201,), (204,), (202,)
 _PAGING = ("page", "per_page")
 _LISTED = ("search", "owned", "min_access_level", "visibility", "order_by", "sort", *_PAGING)
@@ -162,20 +168,20 @@ OPERATIONS: Mapping[str, Operation] = {
     "GET /-/readiness": Operation(answers=(200, 503)),
     # --- PyPI
     **{
-        f"GET {top}/packages/pypi/{rest}": Operation(answers=answers, query=query)
+        f"GET {top}/packages/pypi/{rest}": Operation(answers=answers, query=query, beyond=beyond)
         for top in (_PROJECT, f"{_GROUP}/-")
-        for rest, answers, query in (
-            ("simple", _PAGE, ("format",)),
-            ("simple/<segment:name>", _PAGE, ("format",)),
-            ("at/<segment:at>/simple", _PAGE, ("format",)),
-            ("at/<segment:at>/simple/<segment:name>", _PAGE, ("format",)),
-            ("+simple/<segment:name>", _PAGE, ("format",)),
-            ("pypi/<segment:name>/json", _PAGE, ()),
-            ("pypi/<segment:name>/<segment:version>/json", _PAGE, ()),
-            ("<segment:name>/json", _PAGE, ()),
-            ("explain/<segment:name>", (200,), ()),
-            ("files/<segment:sha256>/<segment:filename>", _FILE, ()),
-            ("integrity/<segment:name>/<segment:version>/<segment:filename>/provenance", (200, 304, 406), ()),
+        for rest, answers, query, beyond in (
+            ("simple", _PAGE, ("format",), ()),
+            ("simple/<segment:name>", _PAGE, ("format",), _UPSTREAM_PAGE),
+            ("at/<segment:at>/simple", _PAGE, ("format",), ()),
+            ("at/<segment:at>/simple/<segment:name>", _PAGE, ("format",), ()),
+            ("+simple/<segment:name>", _PAGE, ("format",), _UPSTREAM_PAGE),
+            ("pypi/<segment:name>/json", _PAGE, (), (502, 503)),
+            ("pypi/<segment:name>/<segment:version>/json", _PAGE, (), (502, 503)),
+            ("<segment:name>/json", _PAGE, (), (502, 503)),
+            ("explain/<segment:name>", (200,), (), ()),
+            ("files/<segment:sha256>/<segment:filename>", _FILE, (), _UPSTREAM_FILE),
+            ("integrity/<segment:name>/<segment:version>/<segment:filename>/provenance", (200, 304, 406), (), _UPSTREAM_FILE),
         )
     },
     f"POST {_PROJECT}/packages/pypi": Operation(
