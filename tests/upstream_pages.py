@@ -21,12 +21,13 @@ _further = st.fixed_dictionaries(
 def upstream_files(draw: DrawFn, of: File) -> File:
     """`of` as an upstream may have it: any of the facts may be missing, and there may be more digests."""
     provenance = draw(st.sampled_from(["", "https://files.test/provenance"]))
+    size = draw(st.sampled_from([of.size, None]))
     return evolve(
         of,
         id=0,
         version=str(Version(of.version).order),
         sha256=draw(st.sampled_from([of.sha256, ""])),
-        size=draw(st.sampled_from([of.size, None])),
+        size=size,
         uploaded_at=draw(st.sampled_from([of.uploaded_at, None])),
         provenance=bool(provenance),
         provenance_url=provenance,
@@ -34,7 +35,7 @@ def upstream_files(draw: DrawFn, of: File) -> File:
         source=SOURCE,
         url=f"https://files.test/{draw(sha256s)}/{of.filename}",
         digests=tuple(draw(_further).items()),
-        filled=draw(st.sampled_from([(), ("size",)])),
+        filled=() if size is None else draw(st.sampled_from([(), ("size",)])),
     )
 
 

@@ -54,12 +54,14 @@ class File:
     url: str = ""  # where the upstream has it; never told to a client
     provenance_url: str = ""  # likewise
     digests: tuple[tuple[str, str], ...] = ()  # further ones, by hashlib name
-    filled: tuple[str, ...] = ()  # the facts that the upstream's index does not tell and that were found out otherwise
+    # The facts that the upstream's index does not tell and that were found out otherwise, by their keys in a page: "hashes", "size",
+    # "upload-time", "core-metadata" (PEP 691, 700, 714).
+    filled: tuple[str, ...] = ()
 
     @property
     def by_name(self) -> bool:
         """Whether it is addressed by its name alone: no index tells its sha256. It stays so when that is known, for lock files keep it."""
-        return not self.sha256 or "sha256" in self.filled
+        return not self.sha256 or "hashes" in self.filled
 
 
 @frozen(kw_only=True)

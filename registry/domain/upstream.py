@@ -10,6 +10,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from registry.domain.errors import InvalidName, InvalidVersion
+from registry.domain.facts import CORE_METADATA, HASHES, SIZE, Fact, fact, told, with_facts
 from registry.domain.filenames import SDIST_ENDINGS
 from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
@@ -120,6 +121,16 @@ class Claim:
 
     own: bool
     shared: bool
+
+
+@frozen(kw_only=True)
+class Dossier:
+    """All that is on file about a name, as far as one place is concerned. `enabled`: upstreams may be asked there; `said`: by upstream."""
+
+    claim: Claim
+    enabled: bool
+    said: Mapping[str, Said]
+    kept: Sequence[KeptFile]
 
 
 def page_candidates(upstream_url: str, name: str) -> tuple[str, ...]:
@@ -254,8 +265,7 @@ def available(page: Page, kept: Sequence[KeptFile]) -> Page:
         page,
         files=tuple(
             evolve(
-                file,
-                metadata_sha256=file.metadata_sha256 if file.metadata_sha256 in metadata else "",
+                file if file.metadata_sha256 in metadata else with_facts(file, {CORE_METADATA: ""}),
                 provenance=False,
                 provenance_url="",
             )
@@ -266,7 +276,10 @@ def available(page: Page, kept: Sequence[KeptFile]) -> Page:
 
 
 def completed(page: Page, kept: Mapping[tuple[str, str], KeptFile]) -> Page:
-    """The page with what is known of those of its files that are kept (by file name and digest) and that its index does not tell."""
+    """The page with what is known of those of its files that are kept (by file name and digest) and that its index does not tell.
+
+    What a kept file says of itself goes before what was found out without it: a digest of core metadata that is not its own is taken away.
+    """
     return evolve(page, files=tuple(_completed(file, kept) for file in page.files)) if kept else page
 
 
@@ -275,11 +288,32 @@ def _completed(file: File, kept: Mapping[tuple[str, str], KeptFile]) -> File:
     # Without a digest, another upstream's file of this name may be another file.
     if found is None or (not file.sha256 and found.source != file.source):
         return file
-    changes: dict[str, Any] = {}
-    if not file.sha256:
-        changes["sha256"] = found.sha256
-    if file.size is None:
-        changes["size"] = found.size
-    if not file.metadata_sha256 and found.metadata is not None:
-        changes["metadata_sha256"] = found.metadata[0]
-    return evolve(file, **changes, filled=(*file.filled, *changes)) if changes else file
+    facts: dict[str, Fact] = {
+        HASHES: found.sha256,
+        SIZE: found.size,
+        CORE_METADATA: found.metadata[0] if found.metadata is not None else "",
+    }
+    changes = {key: value for key, value in facts.items() if not told(file, key) and value != fact(file, key)}
+    return with_facts(file, changes) if changes else file
+
+
+def carried(page: Page, before: Page | None) -> Page:
+    """The page as it was fetched now, with what was found out about those of its files that were on it `before`.
+
+    The same file is one of the same name, digests and address; where a SHA-256 tells, what follows the path in the address may differ, as
+    signed addresses do every time. If the index tells by now what was found out and it differs, all that was found out is in doubt, and
+    none of it is carried.
+    """
+    known = {_identity(file): file for file in before.files if file.filled} if before is not None else {}
+    return evolve(page, files=tuple(_carried(file, known.get(_identity(file))) for file in page.files)) if known else page
+
+
+def _identity(file: File) -> tuple[object, ...]:
+    return file.filename, file.sha256, file.digests, file.url.partition("?")[0] if file.sha256 else file.url
+
+
+def _carried(file: File, before: File | None) -> File:
+    if before is None or any(told(file, key) and fact(file, key) != fact(before, key) for key in before.filled):
+        return file
+    lacking = {key: fact(before, key) for key in before.filled if not told(file, key)}
+    return with_facts(file, lacking) if lacking else file

@@ -287,6 +287,6 @@ def test_a_page_of_who_can_ask_nobody_lists_what_is_here() -> None:
 
 def test_what_was_found_out_here_does_not_travel() -> None:
     """A size or digest of metadata that the upstream did not tell is left out, and found out anew from the files beside."""
-    page = Page(name=Name("thing"), display="thing", files=(evolve(PLAIN, filled=("size", "metadata_sha256", "uploaded_at")),))
+    page = Page(name=Name("thing"), display="thing", files=(evolve(PLAIN, filled=("size", "core-metadata", "upload-time")),))
     (entry,) = json.loads(page_document(page))["files"]
     assert not entry.keys() & {"size", "core-metadata", "upload-time"}

@@ -7,10 +7,11 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from registry.domain.facts import CORE_METADATA, HASHES, SIZE, UPLOAD_TIME, Fact, fact, found_out, told
 from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
-from registry.domain.upstream import KeptFile, Mode, Upstream, completed, merged, names_in, pack, page_candidates, unpack
-from tests.strategies import Distribution, distributions, names, pages
+from registry.domain.upstream import KeptFile, Mode, Upstream, carried, completed, merged, names_in, pack, page_candidates, unpack
+from tests.strategies import Distribution, distributions, names, pages, sha256s
 from tests.upstream_pages import SOURCE, upstream_pages
 
 NAME = Name("foo")
@@ -173,7 +174,7 @@ def kept(*found: KeptFile) -> dict[tuple[str, str], KeptFile]:
 def test_missing_facts_are_filled_in_and_named() -> None:
     """Size and metadata digest of a file that is kept are added, and told as not the upstream's own."""
     (file,) = completed(page_of(FILE), kept(KEPT)).files
-    assert (file.size, file.metadata_sha256, file.filled) == (7, "b" * 64, ("size", "metadata_sha256"))
+    assert (file.size, file.metadata_sha256, file.filled) == (7, "b" * 64, ("size", "core-metadata"))
 
 
 def test_told_facts_stand() -> None:
@@ -199,3 +200,76 @@ def test_nothing_kept_changes_nothing() -> None:
     """Without kept files a page is what it was, whenever that was."""
     page = page_of(evolve(FILE, uploaded_at=datetime.now(UTC) - timedelta(days=1)))
     assert completed(page, {}) == page
+
+
+def test_the_kept_file_goes_before_what_was_found_out() -> None:
+    """Size and core metadata that were found out without the file are replaced by the file's own once it is kept, and stay marked."""
+    guessed = evolve(FILE, size=8, metadata_sha256="c" * 64, filled=("size", "upload-time", "core-metadata"))
+    (file,) = completed(page_of(guessed), kept(KEPT)).files
+    assert (file.size, file.metadata_sha256, set(file.filled)) == (7, "b" * 64, {"size", "upload-time", "core-metadata"})
+    (bare,) = completed(page_of(guessed), kept(evolve(KEPT, metadata=None))).files
+    assert (bare.metadata_sha256, "core-metadata" in bare.filled) == ("", False)
+
+
+# --- carrying what was found out ---
+
+FOUND = evolve(
+    FILE,
+    url="https://files.test/foo-1.0.tar.gz",
+    size=7,
+    uploaded_at=datetime(2024, 1, 2, tzinfo=UTC),
+    metadata_sha256="b" * 64,
+    filled=("size", "upload-time", "core-metadata"),
+)
+PLAIN = evolve(FOUND, size=None, uploaded_at=None, metadata_sha256="", filled=())
+
+
+def test_what_was_found_out_is_carried_to_the_next_page() -> None:
+    """A page that is fetched anew has what was found out about its files before; new files have nothing, and gone ones do not come back."""
+    new = evolve(PLAIN, filename="foo-2.0.tar.gz", sha256="d" * 64)
+    gone = evolve(FOUND, filename="foo-0.9.tar.gz", sha256="e" * 64)
+    assert carried(page_of(new, PLAIN), page_of(gone, FOUND)).files == (new, FOUND)
+    assert carried(page_of(PLAIN), None) == page_of(PLAIN)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        evolve(PLAIN, sha256="d" * 64),
+        evolve(PLAIN, filename="foo-1.0.zip"),
+        evolve(PLAIN, url="https://files.test/elsewhere/foo-1.0.tar.gz"),
+        evolve(PLAIN, digests=(("md5", "0" * 32),)),
+    ],
+)
+def test_nothing_is_carried_to_another_file(other: File) -> None:
+    """Another digest, name or address is another file, of which nothing was found out (hardening row 12)."""
+    assert carried(page_of(other), page_of(FOUND)) == page_of(other)
+
+
+def test_a_signature_in_an_address_does_not_make_another_file() -> None:
+    """A query that differs from answer to answer is no reason to ask again where a SHA-256 tells the file, and one where none does."""
+    before, now = evolve(FOUND, url=f"{FOUND.url}?signed=1"), evolve(PLAIN, url=f"{FOUND.url}?signed=2")
+    assert carried(page_of(now), page_of(before)).files == (evolve(FOUND, url=now.url),)
+    bare = evolve(now, sha256="")
+    assert carried(page_of(bare), page_of(evolve(before, sha256=""))).files == (bare,)
+
+
+def test_what_an_index_tells_goes_before_what_was_found_out() -> None:
+    """A fact that the index tells by now is the index's; if it is not what was found out, nothing else that was is believed."""
+    (file,) = carried(page_of(evolve(PLAIN, size=7)), page_of(FOUND)).files
+    assert (file.size, file.filled, file.metadata_sha256) == (7, ("upload-time", "core-metadata"), "b" * 64)
+    assert carried(page_of(evolve(PLAIN, size=8)), page_of(FOUND)).files == (evolve(PLAIN, size=8),)
+
+
+@given(page=upstream_pages(), metadata=sha256s, size=st.integers(0, 1 << 40))
+def test_carrying_takes_nothing_that_is_told(page: Page, metadata: str, size: int) -> None:
+    """Whatever page: what its index tells stays, what was found out of it comes back in full, and a second time changes nothing."""
+    page = evolve(page, files=tuple({file.filename: file for file in page.files}.values()))
+    facts: dict[str, Fact] = {SIZE: size, UPLOAD_TIME: datetime(2024, 1, 2, tzinfo=UTC), CORE_METADATA: metadata}
+    before = evolve(page, files=tuple(found_out(file, facts) for file in page.files))
+    found = carried(page, before)
+    assert found == before
+    assert carried(found, before) == found
+    for file, plain in zip(found.files, page.files, strict=True):
+        assert all(fact(file, key) == fact(plain, key) for key in (HASHES, SIZE, UPLOAD_TIME, CORE_METADATA) if told(plain, key))
+        assert all(fact(file, key) == facts[key] for key in facts if fact(plain, key) is None)

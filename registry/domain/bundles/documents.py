@@ -24,13 +24,13 @@ def _entry(file: File) -> Mapping[str, object]:
     entry["hashes"] = dict(file.digests) | ({"sha256": file.sha256} if file.sha256 else {})
     if file.size is not None and "size" not in file.filled:
         entry["size"] = file.size
-    if file.uploaded_at is not None and "uploaded_at" not in file.filled:
+    if file.uploaded_at is not None and "upload-time" not in file.filled:
         entry["upload-time"] = file.uploaded_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     if file.requires_python:
         entry["requires-python"] = file.requires_python
     if file.yanked is not None:
         entry["yanked"] = file.yanked or True
-    if file.metadata_sha256 and "metadata_sha256" not in file.filled:
+    if file.metadata_sha256 and "core-metadata" not in file.filled:
         entry["core-metadata"] = {"sha256": file.metadata_sha256}
     if file.gpg_sig is not None:
         entry["gpg-sig"] = file.gpg_sig

@@ -18,6 +18,7 @@ from registry.domain.curation.licences import accepted
 from registry.domain.curation.policy import Policy, is_reserved
 from registry.domain.curation.waivers import Waiver
 from registry.domain.errors import shown
+from registry.domain.facts import UPLOAD_TIME, told
 from registry.domain.filenames import Kind
 from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
@@ -245,9 +246,11 @@ class _Bench:
         return _Refusal(Rule.LICENCE, lambda: f"{self._called(file.version)} is under {what}, which this registry does not take; {_ASK}")
 
     def _age(self, file: File) -> _Refusal | None:
-        line, age, at = self.policy.not_after, self.min_age, file.uploaded_at
+        line, age = self.policy.not_after, self.min_age
         if line is None and not age:
             return None
+        # What was found out is when a server last touched the file, which whoever puts it there may choose.
+        at = file.uploaded_at if told(file, UPLOAD_TIME) else None
         if at is None:
             rule = Rule.COOLDOWN if age else Rule.DATE_LINE
             what = "so that its age cannot be known"

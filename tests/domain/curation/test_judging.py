@@ -207,6 +207,17 @@ def test_the_cooldown_ends_to_the_moment() -> None:
     assert "until 2026-11-21T09:01Z" in verdict.reason, "rounded up, so that nobody comes back too early"
 
 
+@pytest.mark.parametrize("policy", [Policy(min_age=WEEK), Policy(not_after=NOW)])
+def test_an_upload_time_that_the_index_does_not_tell_counts_for_nothing(policy: Policy) -> None:
+    """When a server last touched a file is no proof of its age: it is refused as a file of which no upload time is known."""
+    one = file(age=timedelta(days=365))
+    assert judged(policy, one).allowed
+    found = evolve(one, filled=("upload-time",))
+    assert judged(policy, found) == judged(policy, evolve(one, uploaded_at=None))
+    assert not judged(policy, found).allowed
+    assert next_change(policy, Page(name=Name("app"), display="app", files=(found,)), NOW) is None
+
+
 def test_the_first_pattern_that_fits_sets_the_age() -> None:
     """min_age_for goes before min_age, the first line that fits before later ones, and may shorten as well as lengthen."""
     policy = Policy(min_age=WEEK, min_age_for=(("a*", timedelta(days=1)), ("app", timedelta(days=99)), ("b*", timedelta())))
