@@ -11,14 +11,23 @@ JSON, V1_HTML, HTML = "application/vnd.pypi.simple.v1+json", "application/vnd.py
 
 @define(eq=False)
 class Gate:
-    """Holds answers back until it is opened."""
+    """Holds answers back until it is opened, or those of a body's bytes that come after `upto`."""
 
     is_open: bool = False
+    upto: int = -1
     _waiting: list[Callable[[], None]] = field(init=False, factory=list)
 
     def open(self) -> None:
         """Let everything through, now and from now on; of a live server from any thread."""
         self.is_open = True
+        self._go_on()
+
+    def let(self, upto: int) -> None:
+        """Let what comes before `upto` bytes of a body through, and hold the rest."""
+        self.upto = upto
+        self._go_on()
+
+    def _go_on(self) -> None:
         waiting, self._waiting = self._waiting, []
         for go_on in waiting:
             go_on()

@@ -71,7 +71,7 @@ class _Sender:
         """Begin, once the gate allows it."""
         self.request.notifyFinish().addBoth(self._gone)
         gate = self.reply.gate
-        if gate is not None and not gate.is_open and self.reply.held_at < 0:
+        if gate is not None and not gate.is_open and max(self.reply.held_at, gate.upto) < 0:
             self._wait(gate, self._begin)
         else:
             self._begin()
@@ -99,16 +99,15 @@ class _Sender:
 
     def _go(self) -> None:
         reply = self.reply
-        last = len(reply.body) if reply.cut is None else min(reply.cut, len(reply.body))
+        gate, last = reply.gate, len(reply.body) if reply.cut is None else min(reply.cut, len(reply.body))
         while not (self._paused or self._waiting or self._over):
-            held = reply.gate is not None and not reply.gate.is_open
-            until = min(last, reply.held_at) if held else last
+            until = last if gate is None or gate.is_open else min(last, max(reply.held_at, gate.upto))
             if self._sent < until:
                 piece = reply.body[self._sent : min(until, self._sent + _PIECE)]
                 self._sent += len(piece)
                 self.request.write(piece)
-            elif self._sent < last and reply.gate is not None:
-                self._wait(reply.gate, self._go)
+            elif self._sent < last and gate is not None:
+                self._wait(gate, self._go)
             else:
                 self.request.unregisterProducer()
                 self._finish()
