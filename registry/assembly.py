@@ -49,6 +49,9 @@ _REFRESH_EVERY = 300.0
 _NOTE_EVERY = 60.0
 # The room for upstreams' files is looked at as files come, and this often: it may have been made smaller.
 _TIDY_EVERY = 3600.0
+# Whoever asks for a name that nobody has leaves a row, so these go as fast as they come; pages grow old slowly.
+_PRUNE_EVERY = 60.0
+_RETIRE_EVERY = 3600.0
 _LOG_BYTES, _LOGS_KEPT = 10 << 20, 5
 
 
@@ -204,6 +207,8 @@ class RegistryService(Service):
             await self._listen()
             self._every(self.config.storage.sweep_every, self._sweep, now=True)
             self._every(_TIDY_EVERY, self.keeping.tidy, now=True)
+            self._every(_PRUNE_EVERY, self.keeping.prune, now=True)
+            self._every(_RETIRE_EVERY, self.keeping.retire, now=True)
             self._every(_REFRESH_EVERY, self._refresh)
         except Exception as error:  # noqa: BLE001 - whatever it was, the one who starts us must hear of it
             await self._close()

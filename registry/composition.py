@@ -9,6 +9,7 @@ from attrs import frozen
 
 from registry.config import Config
 from registry.domain.access import Identity
+from registry.domain.retention import Retention
 from registry.domain.settings import FORWARDING, SWITCHES
 from registry.domain.tokens import Secret
 from registry.interfaces import IThreads
@@ -183,7 +184,7 @@ class Composition:
     settings: LiveSettings  # to be loaded once the store is open
     downloads: Downloads  # to be flushed now and then
     uses: TokenUses  # likewise
-    keeping: Keeping  # likewise, and tidied
+    keeping: Keeping  # likewise, tidied, and pruned
     refusals: Refusals  # to be flushed now and then
     attestations: AttestationVerifier | None  # to be loaded before the first upload
     outward: Outward  # to be loaded before the first miss, refreshed now and then, and its client closed
@@ -272,6 +273,7 @@ def compose(
     downloads = Downloads(inventory=store.inventory, now=clock)
     refusals = Refusals(journal=store.refusals, now=clock)
     beyond.fallback.on_refused = refusals.note
+    keeping.retention = Retention.of(beyond.fallback.upstreams)
     curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
     for listener in (gate.forget, library.forget, settings.hear, keeping.hear):
         store.database.subscribe(listener)

@@ -14,10 +14,13 @@ from registry.workflows.upkeep import Trouble, verify
 @as_json
 @with_store
 def verify_command(store: Store, as_json: bool) -> None:
-    """Re-hash every file and cross-check catalog and disk both ways; status 1 if anything is wrong."""
+    """Re-hash every file, published or kept of upstreams, and cross-check catalog and disk both ways; status 1 if anything is wrong."""
     troubles = result(_collect(store))
     if as_json:
-        show([{"sha256": one.sha256, "filename": one.filename, "problem": one.problem} for one in troubles], as_json=True)
+        show(
+            [{"sha256": one.sha256, "filename": one.filename, "upstream": one.source, "problem": one.problem} for one in troubles],
+            as_json=True,
+        )
     else:
         for one in troubles:
             click.echo(str(one))
@@ -33,7 +36,7 @@ async def _collect(store: Store) -> list[Trouble]:
     found = []
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         task = progress.add_task("Checking files", total=None)
-        async for one in verify(store.packages, store.blobs):
+        async for one in verify(store.packages, store.keeping, store.blobs):
             progress.advance(task)
             if one is not None:
                 found.append(one)

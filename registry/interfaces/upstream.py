@@ -1,6 +1,6 @@
 """What is known of upstreams, and what of theirs is kept."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import datetime
 
 from zope.interface import Interface
@@ -63,10 +63,19 @@ class IUpstreamCatalog(Interface):
 
 
 class IKeeping(Interface):
-    """What is kept of upstreams, for whoever makes room. Each of these is told in the journal, so that no memory offers what is gone."""
+    """What is kept of upstreams, for whoever makes room.
+
+    What changes files is told in the journal, so that no memory offers what is gone. Forgetting pages that are given to nobody is not.
+    """
 
     async def holdings() -> list[Holding]:
         """How much is kept of each upstream: a `Holding` each, by name of the upstream."""
+
+    def files_by_digest() -> AsyncIterator[list[KeptFile]]:
+        """All kept files, in the order of their digests: an async iterator of lists."""
+
+    async def larger_than(size: int) -> list[int]:
+        """The numbers of the kept files that take more than `size` bytes, with their metadata."""
 
     async def evict(ids: Sequence[int], actor: Actor) -> Forgotten:
         """Forget kept files by number, to make room (`upstream.evict`). Their bytes are the caller's to release."""
@@ -78,4 +87,23 @@ class IKeeping(Interface):
         """Keep pages that are newer than what is known, and note that files are kept, all or nothing (`upstream.import`); how many pages.
 
         The blobs of the files are kept already.
+        """
+
+    async def forget_absent(before: datetime, spare: Collection[str], limit: int) -> int:
+        """Forget that upstreams, but those to `spare`, have no such name, where they said so before a moment; how many answers that were.
+
+        The oldest first, at most `limit` of them.
+        """
+
+    async def forget_unused(before: Mapping[str, datetime], otherwise: datetime, spare: Collection[str], limit: int) -> int:
+        """Forget pages that were confirmed and taken in before a moment, by upstream; how many pages that were, at most `limit`.
+
+        `otherwise`: the moment for upstreams that are neither there nor to be spared. While a file of the name is kept from an upstream of
+        `before` its page stays.
+        """
+
+    async def forget_surplus(most: int, spare: Collection[str], limit: int) -> int:
+        """Forget what upstreams, but those to `spare`, said, until there are `most` answers; how many were forgotten, at most `limit`.
+
+        First that there are no such names, then pages, the oldest first.
         """

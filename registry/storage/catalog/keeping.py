@@ -1,10 +1,12 @@
 """IKeeping over the database."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, delete, func, select, tuple_
 from zope.interface import implementer
 
 from registry.domain.model import Actor
@@ -12,12 +14,20 @@ from registry.domain.names import Name
 from registry.domain.upstream import Forgotten, Holding, KeptFile, Said, pack
 from registry.interfaces import IKeeping
 from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.kept_files import kept_file
 from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import upstream_files, upstream_pages
 
 _BATCH = 500
+_KEPT_AT_ONCE = 1000
 _FILES, _PAGES = upstream_files.c, upstream_pages.c
 _BYTES = _FILES.size + func.coalesce(_FILES.metadata_size, 0)
+_PAGE = (_PAGES.source, _PAGES.name, _PAGES.fetched_at)
+_HAS_FILES = select(_FILES.id).where(_FILES.source == _PAGES.source, _FILES.name == _PAGES.name).exists()
+# By the moment, too: what was said or confirmed meanwhile stays.
+_DROP_PAGE = delete(upstream_pages).where(
+    _PAGES.source == bindparam("of"), _PAGES.name == bindparam("about"), _PAGES.fetched_at == bindparam("at")
+)
 
 
 @implementer(IKeeping)
@@ -42,6 +52,20 @@ class SqlKeeping:
             ]
 
         return await self._database.read(work)
+
+    async def files_by_digest(self) -> AsyncIterator[list[KeptFile]]:
+        """IKeeping."""
+        place = tuple_(_FILES.sha256, _FILES.id)
+        query = select(upstream_files).order_by(_FILES.sha256, _FILES.id).limit(_KEPT_AT_ONCE)
+        after = ("", 0)
+        while files := await self._files(query.where(place > after)):
+            yield files
+            after = (files[-1].sha256, files[-1].id)
+
+    async def larger_than(self, size: int) -> list[int]:
+        """IKeeping."""
+        query = select(_FILES.id).where(size < _BYTES)
+        return await self._database.read(lambda connection: list(connection.execute(query).scalars()))
 
     async def evict(self, ids: Sequence[int], actor: Actor) -> Forgotten:
         """IKeeping."""
@@ -84,6 +108,58 @@ class SqlKeeping:
             return taken
 
         return await self._database.write(work)
+
+    async def forget_absent(self, before: datetime, spare: Collection[str], limit: int) -> int:
+        """IKeeping."""
+        which = _not_of(spare, _PAGES.found.is_(False), _PAGES.fetched_at < before)
+        return await self._forget_pages(limit, lambda _: [_oldest(limit, *which)])
+
+    async def forget_unused(self, before: Mapping[str, datetime], otherwise: datetime, spare: Collection[str], limit: int) -> int:
+        """IKeeping."""
+
+        def old(moment: datetime) -> list[ColumnElement[bool]]:
+            # What a bundle brought may be old, and has been used as long as it has been here.
+            return [_PAGES.found.is_(True), _PAGES.fetched_at < moment, _PAGES.used_at < moment]
+
+        queries = [_oldest(limit, _PAGES.source == source, *old(moment), ~_HAS_FILES) for source, moment in before.items()]
+        queries.append(_oldest(limit, *_not_of([*before, *spare], *old(otherwise))))
+        return await self._forget_pages(limit, lambda _: queries)
+
+    async def forget_surplus(self, most: int, spare: Collection[str], limit: int) -> int:
+        """IKeeping."""
+        which = _not_of(spare)
+
+        def queries(connection: Connection) -> list[Select[Any]]:
+            surplus = connection.execute(select(func.count()).select_from(upstream_pages).where(*which)).scalar_one() - most
+            return [_oldest(min(surplus, limit), *which)] if surplus > 0 else []
+
+        return await self._forget_pages(limit, queries)
+
+    async def _forget_pages(self, limit: int, queries: Callable[[Connection], Sequence[Select[Any]]]) -> int:
+        """Forget the pages that are found, at most `limit`; how many they were. Where there are none nobody waits for the writing thread.
+
+        No journal row tells of it: nobody decided anything, and nothing changes that anybody is given. And strangers who ask for names at
+        random would fill the journal instead of this table, and that is for ever.
+        """
+
+        def look(connection: Connection) -> list[dict[str, Any]]:
+            rows = (row for query in queries(connection) for row in connection.execute(query))
+            return [{"of": row.source, "about": row.name, "at": row.fetched_at} for row in islice(rows, limit)]
+
+        found = await self._database.read(look)
+        return await self._database.write(lambda writing: int(writing.connection.execute(_DROP_PAGE, found).rowcount)) if found else 0
+
+    async def _files(self, query: Select[Any]) -> list[KeptFile]:
+        return [kept_file(row) for row in await self._database.read(lambda connection: connection.execute(query).all())]
+
+
+def _not_of(sources: Collection[str], *conditions: ColumnElement[bool]) -> list[ColumnElement[bool]]:
+    """All conditions, and that it is not of these upstreams."""
+    return [*conditions, *([_PAGES.source.not_in(sorted(sources))] if sources else [])]
+
+
+def _oldest(limit: int, *which: ColumnElement[bool]) -> Select[Any]:
+    return select(*_PAGE).where(*which).order_by(_PAGES.found, _PAGES.fetched_at).limit(limit)
 
 
 def _drop_files(writing: Writing, which: ColumnElement[bool]) -> Forgotten:

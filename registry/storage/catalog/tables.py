@@ -294,6 +294,8 @@ upstream_pages = Table(
     Column("fetched_at", Instant, nullable=False),  # or confirmed
     Column("used_at", Instant, nullable=False),
     Column("body", LargeBinary, nullable=False),  # the page, as `domain/upstream.py` packs it
+    # A row is as long as its page: without this, each round that looks for what nobody wants any more would read all of them.
+    Index(None, "found", "fetched_at", "source"),
 )
 
 # Upstreams' files that are kept.

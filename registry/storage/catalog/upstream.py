@@ -15,6 +15,7 @@ from registry.domain.releases import check_nameable
 from registry.domain.upstream import Claim, KeptFile, Said, pack, unpack
 from registry.interfaces import IUpstreamCatalog
 from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.kept_files import kept_file as _kept
 from registry.storage.catalog.prepared import Prepared, insert_row
 from registry.storage.catalog.tables import own_names, packages, projects, shared_names, upstream_files, upstream_pages
 
@@ -172,18 +173,3 @@ class SqlUpstream:
             return sorted(digests)
 
         return await self._database.write(work)
-
-
-def _kept(row: Any) -> KeptFile:
-    return KeptFile(
-        id=row.id,
-        source=row.source,
-        name=row.name,
-        filename=row.filename,
-        sha256=row.sha256,
-        size=row.size,
-        metadata=(row.metadata_sha256, row.metadata_size) if row.metadata_sha256 else None,
-        licence=row.licence,
-        kept_at=row.kept_at,
-        used_at=row.used_at,
-    )
