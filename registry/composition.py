@@ -169,7 +169,7 @@ class Store:
             forwarding=SqlForwarding(database, forwarding),
             audit=SqlAudit(database),
             history=SqlHistory(database),
-            upstream=SqlUpstream(database),
+            upstream=SqlUpstream(database, forwarding),
             keeping=SqlKeeping(database),
         )
 

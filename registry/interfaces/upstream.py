@@ -5,9 +5,10 @@ from datetime import datetime
 
 from zope.interface import Interface
 
+from registry.domain.access import Place
 from registry.domain.model import Actor
 from registry.domain.names import Name
-from registry.domain.upstream import Claim, Forgotten, Holding, KeptFile, Said
+from registry.domain.upstream import Claim, Dossier, Forgotten, Holding, KeptFile, Said
 
 
 class IUpstreamCatalog(Interface):
@@ -17,6 +18,15 @@ class IUpstreamCatalog(Interface):
         """Whose `name` is: the `Claim` as far as these projects are concerned. True to the last commit of anybody.
 
         It is shared among several if one of them shares it, and so do all of them that hold something under it.
+        """
+
+    async def dossier(  # noqa: PLR0917 - one question, so that it takes one visit to the catalog
+        name: Name, project_ids: Sequence[int], place: Place | None, sources: Sequence[str], at_hand: Mapping[str, Said]
+    ) -> Dossier:
+        """The `Dossier` of a name for these projects: its claim, whether upstreams may be asked in `place` (None: they may not), and if they
+        may, what these upstreams said and what of theirs is kept. True to the last commit of anybody.
+
+        `at_hand`: what the caller knows by upstream already; what is still so is given back instead of being read anew.
         """
 
     async def share(project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:

@@ -97,7 +97,7 @@ class PyPI:
             blob = await self.library.open(held)
         except UnknownFile:
             try:
-                held, blob = await self.library.from_upstream(view, digest, filename)
+                held, blob = await self.library.from_upstream(view, digest, filename, unread=not sent)
             except Elsewhere as there:
                 return send_elsewhere(call, there.url)
             except UnknownFile:

@@ -1,7 +1,8 @@
 """Files of upstreams: those that are kept here, and those on their way."""
 
 import hashlib
-from collections.abc import Callable, Hashable
+import sys
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -42,7 +43,8 @@ class Elsewhere(Exception):
 class Arrival:
     """A file of an upstream and its bytes (whoever takes them closes them), here already ("hit") or on their way ("miss").
 
-    `since`: when they came; None: they come now.
+    `since`: when they came; None: they come now. Who gives a function to `when_kept` has it called with the file as soon as it is kept, and
+    with its bytes if they are few, or at once.
     """
 
     name: Name
@@ -51,6 +53,7 @@ class Arrival:
     state: str
     since: datetime | None = None
     licence: str | None = None  # of core metadata: what it says of it
+    when_kept: Callable[[Callable[[File, IOpenBlob | None], object]], object] = lambda _: None
 
 
 @define(kw_only=True, eq=False)
@@ -63,17 +66,21 @@ class Arrivals:
     core_metadata: Callable[[Any, int, File], CoreMetadata | None]  # out of an open distribution, in a thread; None if it cannot be read
     on_used: Callable[[int], object] = lambda _: None  # hears the number of every kept file that is used
     on_kept: Callable[[int], object] = lambda _: None  # hears that another file is kept, and of its size
+    largest: int = sys.maxsize  # what has more bytes is given, and not kept
     _errands: Errands = Factory(Errands)
     _unkept: dict[Hashable, tuple[bytes, str | None]] = Factory(dict)  # core metadata that is being written, and its licence
     _starting: Flights = Factory(Flights)  # files that are asked for and have not begun to come
     _transfers: dict[Hashable, Transfer] = Factory(dict)  # files on their way
 
-    async def metadata(self, upstream: Upstream, name: Name, file: File) -> Arrival:
-        """The core metadata of `file`, with the very digest that the upstream tells. Raises `UnknownFile`, `UpstreamBroken`."""
+    async def metadata(self, upstream: Upstream, name: Name, file: File, files: Sequence[KeptFile]) -> Arrival:
+        """The core metadata of `file`, with the very digest that the upstream tells; `files`: what is kept of its name.
+
+        Raises `UnknownFile`, `UpstreamBroken`.
+        """
         if not file.metadata_sha256:
             raise UnknownFile(filename=file.filename + METADATA_ENDING)
         beside = evolve(file, filename=file.filename + METADATA_ENDING, sha256=file.metadata_sha256, size=None)
-        for kept in await self.catalog.kept(name):
+        for kept in files:
             if kept.metadata is not None and kept.metadata[0] == file.metadata_sha256:
                 with suppress(BlobMissing):
                     blob = await self.blobs.open(file.metadata_sha256)
@@ -85,7 +92,9 @@ class Arrivals:
         found = self._unkept.get(key)
         if found is None:
             found = await self._starting.once(key, partial(self._fetch_metadata, upstream, name, beside, key))
-        return Arrival(name=name, file=beside, blob=Contents(data=found[0]), state="miss", licence=found[1])
+        contents, licence = Contents(data=found[0]), found[1]
+        when_kept = (lambda hear: hear(beside, contents)) if upstream.mode is Mode.CACHE else (lambda _: None)
+        return Arrival(name=name, file=beside, blob=contents, state="miss", licence=licence, when_kept=when_kept)
 
     async def _fetch_metadata(self, upstream: Upstream, name: Name, beside: File, key: Hashable, _: Flight) -> tuple[bytes, str | None]:
         fetched = await self.fetcher.fetch(beside.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
@@ -126,9 +135,12 @@ class Arrivals:
         """Return when all that was proven is kept."""
         await self._errands.settled()
 
-    async def bytes(self, upstream: Upstream, name: Name, file: File) -> Arrival:
-        """The bytes of `file`. Raises `Elsewhere`, and what fetching raises before there are any."""
-        for kept in await self.catalog.kept(name):
+    async def bytes(self, upstream: Upstream, name: Name, file: File, files: Sequence[KeptFile], *, unread: bool = False) -> Arrival:
+        """The bytes of `file`; `files`: what is kept of its name. `unread`: nobody will read them, and they need not come.
+
+        Raises `Elsewhere`, and what fetching raises before there are any.
+        """
+        for kept in files:
             # Where its index tells no digest, what another index has under this name may be another file.
             same = kept.sha256 == file.sha256 if file.sha256 else kept.source == upstream.name
             if same and kept.filename == file.filename:
@@ -141,6 +153,8 @@ class Arrivals:
             raise UnknownFile(filename=file.filename)
         if upstream.mode is Mode.REDIRECT:
             raise Elsewhere(url=file.url)
+        if unread and (size := await self._size(upstream, file)) is not None:
+            return Arrival(name=name, file=evolve(file, size=size), blob=Unread(size=size), state="miss")
         # Its digests are part of what it is: who wants other bytes of this address must not be given these.
         key = (upstream.name, file.url, file.sha256, file.digests)
         transfer = self._transfers.get(key)
@@ -156,7 +170,22 @@ class Arrivals:
             finally:
                 following.close()
             following = Contents(data=data)
-        return Arrival(name=name, file=evolve(file, size=transfer.size), blob=following, state="miss")
+        few = following if isinstance(following, Contents) else None
+
+        def when_kept(hear: Callable[[File, IOpenBlob | None], object]) -> None:
+            transfer.kept.append(lambda sha256: hear(evolve(file, sha256=sha256, size=transfer.size), few))
+
+        return Arrival(name=name, file=evolve(file, size=transfer.size), blob=following, state="miss", when_kept=when_kept)
+
+    async def _size(self, upstream: Upstream, file: File) -> int | None:
+        """How long it is, by the word of its index or its server; None if nobody says."""
+        if file.size is not None and "size" not in file.filled:
+            return file.size
+        said = await self.fetcher.head(file.url, {}, timeout=_TIMEOUT)
+        if said.status != HTTPStatus.OK:
+            raise UpstreamBroken(source=upstream.name, problem=f"it answers {said.status} for {file.filename}, which its index lists")
+        length = said.headers.get("content-length", "")
+        return int(length) if length.isascii() and length.isdigit() and "content-encoding" not in said.headers else None
 
     async def _start(self, upstream: Upstream, name: Name, file: File, key: Hashable, flight: Flight) -> Transfer:
         stream = await self.fetcher.stream(file.url, {})
@@ -173,7 +202,9 @@ class Arrivals:
             raise UpstreamBroken(source=upstream.name, problem=problem)
         staged = self.blobs.stage(stream.pause, stream.resume)
         staged.expect([algorithm for algorithm, _ in file.digests])
-        end = partial(self._end, upstream, name) if upstream.mode is Mode.CACHE else _no_end
+        # What is larger than all that may be kept would put everything else out, and then itself.
+        keeps = upstream.mode is Mode.CACHE and size <= self.largest
+        end = partial(self._end, upstream, name) if keeps else _no_end
         transfer = Transfer(file=file, size=size, staged=staged, end=end, abort=stream.abort, deliver=stream.deliver)
         if size > HELD_BACK:
             staged.follow(transfer.progress)
@@ -204,6 +235,8 @@ class Arrivals:
                 kept = evolve(kept, metadata=(metadata.sha256, len(metadata.raw)))
         await self.catalog.keep_file(kept)
         self.on_kept(kept.bytes)
+        for hear in transfer.kept:
+            hear(digests.sha256)
 
 
 def _untold(file: File, metadata: CoreMetadata) -> bool:
@@ -239,6 +272,23 @@ class Contents:
     def read(self, offset: int, length: int) -> "Deferred[bytes]":
         """IOpenBlob."""
         return succeed(self.data[offset : offset + length])
+
+    def close(self) -> None:
+        """IOpenBlob."""
+
+
+@implementer(IOpenBlob)
+@frozen(eq=False, kw_only=True)
+class Unread:
+    """IOpenBlob of `size` bytes that are nowhere: for who asks for the head of an answer only."""
+
+    size: int
+    data: Any = None
+    descriptor: Any = None
+
+    def read(self, offset: int, length: int) -> "Deferred[bytes]":
+        """IOpenBlob."""
+        return succeed(b"")
 
     def close(self) -> None:
         """IOpenBlob."""

@@ -16,7 +16,7 @@ from registry.domain.model import File, Page
 from registry.domain.names import Name
 from registry.domain.releases import LONGEST_NAME
 from registry.domain.simple import BY_NAME
-from registry.domain.upstream import KeptFile, Mode, Said, Upstream, completed, merged, names_in
+from registry.domain.upstream import Claim, Dossier, KeptFile, Mode, Said, Upstream, completed, merged, names_in
 from registry.interfaces import IFetcher, IForwarding, IThreads, IUpstreamCatalog
 from registry.workflows.arrivals import Arrival, Arrivals, Elsewhere
 from registry.workflows.inquiries import RESPITE, Inquiries
@@ -44,19 +44,29 @@ class Offer:
 
 @frozen(kw_only=True)
 class Found:
-    """A file of an upstream that the caller may have; `until`: for how long that is settled."""
+    """A file of an upstream that the caller may have; `until`: for how long that is settled.
+
+    `lasting`: nothing that will be known of the file once it is here can change that.
+    """
 
     arrival: Arrival
     until: datetime
+    lasting: bool
 
 
 @frozen(kw_only=True)
 class _Asked:
-    """Who may be asked about a name, in this order (nobody, if its course is another), and what is let through."""
+    """Who may be asked about a name, in this order (nobody, if its course is another), what is let through, and what is on file."""
 
     course: Course
     policy: Policy
     upstreams: tuple[Upstream, ...] = ()
+    dossier: Dossier | None = None
+
+    @property
+    def kept(self) -> Sequence[KeptFile]:
+        """What of upstreams' files is kept."""
+        return () if self.dossier is None else self.dossier.kept
 
 
 @define(kw_only=True, eq=False)
@@ -79,6 +89,7 @@ class Fallback:
     now: Callable[[], datetime]
     # Hears of every file that is kept back at a door: where, of which name, and by which rule.
     on_refused: Callable[[Place | None, Name, File, str], object] = lambda *_: None
+    _default: str = ""  # the address of the default index, once it was needed
 
     # --- pages ---
 
@@ -102,7 +113,7 @@ class Fallback:
             # Without an end it would be given until the name changes here, whatever upstreams have by then.
             return Offer(page=ours, state="local", said_at=None, until=now + _NONE_FOR)
         found, state, upstream = said
-        page, licences = await self.completed(found)
+        page, licences = completed_of(found, asked.kept)
         now = self.now()
         change = next_change(asked.policy, page, now, licences)
         until = now + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
@@ -129,28 +140,30 @@ class Fallback:
         policy = self.policy()
         if not self.serving(name):
             return Course.UNSERVED, policy
-        claim = await self.catalog.claim(name, projects)
-        if claim.shared:
-            return Course.SHARED, unreserved(policy)
-        if is_reserved(policy, name):
-            return Course.RESERVED, policy
-        return Course.OURS if claim.own or held else Course.FORWARDED, policy
+        return _course(await self.catalog.claim(name, projects), policy, name, held=held)
 
     async def _asked(self, place: Place | None, projects: Sequence[int], name: Name, *, held: bool) -> "_Asked":
         """Who may be asked about a name; nobody, if it is ours: then nothing about it leaves this process."""
-        course, policy = await self.course(projects, name, held=held)
+        serving = self.serving(name)
+        if not serving:
+            return _Asked(course=Course.UNSERVED, policy=self.policy())
+        dossier = await self.inquiries.dossier(name, projects, place, serving)
+        course, policy = _course(dossier.claim, self.policy(), name, held=held)
         if not course.asks:
             return _Asked(course=course, policy=policy)
-        if place is None or not await self.forwarding.enabled(place):
+        if not dossier.enabled:
             return _Asked(course=Course.OFF, policy=policy)
-        return _Asked(course=course, policy=policy, upstreams=tuple([await self.addressed(one) for one in self.serving(name)]))
+        upstreams = tuple([await self.addressed(one) for one in serving])
+        return _Asked(course=course, policy=policy, upstreams=upstreams, dossier=dossier)
 
     async def addressed(self, upstream: Upstream) -> Upstream:
         """The upstream with its address, which PyPI's has not in the configuration."""
         if upstream.url:
             return upstream
-        url = await self.threads.run(self.default_index)
-        return evolve(upstream, url=url if url.endswith("/") else f"{url}/")
+        if not self._default:
+            url = await self.threads.run(self.default_index)
+            self._default = url if url.endswith("/") else f"{url}/"
+        return evolve(upstream, url=self._default)
 
     async def _first(
         self, asked: "_Asked", name: Name, *, newer_than: datetime | None = None, by: float | None = None, sending: bool = False
@@ -160,27 +173,14 @@ class Fallback:
         for upstream in asked.upstreams:
             if sending and upstream.mode is Mode.REDIRECT:
                 raise Elsewhere(url=upstream.page(name.normalized))
-            said, state = await self.inquiries.ask(upstream, name, newer_than, by)
+            said, state = await self.inquiries.ask(upstream, name, newer_than, by, asked.dossier)
             if said.page is not None:
                 return said, state, upstream
         return None
 
     async def completed(self, said: Said) -> tuple[Page, Mapping[str, str]]:
         """The page that an upstream has told of, with what is known here beside; and the licences that are known, by file name."""
-        page = said.page
-        assert page is not None, "it has told of one"
-        kept: dict[tuple[str, str], KeptFile] = {}
-        of_versions: dict[str, str] = {}
-        versions = {file.filename: file.version for file in page.files}
-        for one in await self.catalog.kept(page.name):
-            if one.source == said.source:
-                kept[one.filename, one.sha256] = kept[one.filename, ""] = one
-                version = versions.get(one.filename.removesuffix(METADATA_ENDING))
-                if one.licence is not None and version is not None:
-                    of_versions[version] = one.licence
-        # All files of a version are under one licence.
-        licences = {file.filename: of_versions[file.version] for file in page.files if file.version in of_versions}
-        return completed(page, kept), licences
+        return completed_of(said, await self.catalog.kept(said.name))
 
     # --- files ---
 
@@ -191,10 +191,13 @@ class Fallback:
         sha256: str,
         filename: str,
         held: Callable[[Name], Awaitable[Page | None]],
+        *,
+        unread: bool = False,
     ) -> Found:
         """A file of an upstream by its digest (or `BY_NAME`) and name; with `.metadata` behind the name, its core metadata.
 
-        Works though nobody has asked for its page here before. `held` tells what those projects hold of a name. Raises `UnknownFile`,
+        Works though nobody has asked for its page here before. `held` tells what those projects hold of a name. `unread`: nobody will read
+        the bytes, which need not come for that. Raises `UnknownFile`,
         `PolicyRefused`, `Elsewhere` and what `page` raises.
         """
         wanted = filename.removesuffix(METADATA_ENDING)
@@ -208,16 +211,19 @@ class Fallback:
                 continue
             page, file, upstream, until, licence = listed
             ours = await held(name) if asked.course is Course.SHARED else None
-            if licence is None and file.metadata_sha256 and (asked.policy.licences_allow or asked.policy.licences_deny):
+            licensed = bool(asked.policy.licences_allow or asked.policy.licences_deny)
+            if licence is None and file.metadata_sha256 and licensed:
                 # Before the first byte of it is given away.
-                arrival = await self.arrivals.metadata(upstream, page.name, file)
+                arrival = await self.arrivals.metadata(upstream, page.name, file, asked.kept)
                 arrival.blob.close()
                 licence = arrival.licence
             ends = self._admit(place, asked, page, file, licence, ours)
             until = until if ends is None else min(until, ends)
             if filename.endswith(METADATA_ENDING):
-                return Found(arrival=await self.arrivals.metadata(upstream, page.name, file), until=until)
-            return Found(arrival=await self.arrivals.bytes(upstream, page.name, file), until=until)
+                arrival = await self.arrivals.metadata(upstream, page.name, file, asked.kept)
+            else:
+                arrival = await self.arrivals.bytes(upstream, page.name, file, asked.kept, unread=unread)
+            return Found(arrival=arrival, until=until, lasting=licence is not None or not licensed)
         raise UnknownFile(filename=filename)
 
     async def provenance(  # noqa: PLR0917 - what the address of a provenance object says, and where
@@ -232,7 +238,7 @@ class Fallback:
         if said is None:
             return None
         found, _, upstream = said
-        page, licences = await self.completed(found)
+        page, licences = completed_of(found, asked.kept)
         file = next((file for file in page.files if (file.filename, file.version) == (filename, version)), None)
         if file is None:
             return None
@@ -267,7 +273,7 @@ class Fallback:
             said = await self._first(asked, name, newer_than=newer_than, by=by)
             if said is not None:
                 found, state, upstream = said
-                page, licences = await self.completed(found)
+                page, licences = completed_of(found, asked.kept)
                 until = self.now() + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
                 for file in page.files:
                     if file.filename == filename and (file.sha256 == sha256 or (sha256 == BY_NAME and file.by_name)):
@@ -279,3 +285,29 @@ class Fallback:
                     raise UpstreamUnavailable(source=upstream.name, problem=f"whether it has {filename} cannot be found out")
             newer_than = self.now() - _JUST_NOW
         return None
+
+
+def _course(claim: Claim, policy: Policy, name: Name, *, held: bool) -> tuple[Course, Policy]:
+    if claim.shared:
+        return Course.SHARED, unreserved(policy)
+    if is_reserved(policy, name):
+        return Course.RESERVED, policy
+    return Course.OURS if claim.own or held else Course.FORWARDED, policy
+
+
+def completed_of(said: Said, files: Sequence[KeptFile]) -> tuple[Page, Mapping[str, str]]:
+    """The page that an upstream has told of, completed by the kept files of its name; and the licences that are known, by file name."""
+    page = said.page
+    assert page is not None, "it has told of one"
+    kept: dict[tuple[str, str], KeptFile] = {}
+    of_versions: dict[str, str] = {}
+    versions = {file.filename: file.version for file in page.files} if files else {}
+    for one in files:
+        if one.source == said.source:
+            kept[one.filename, one.sha256] = kept[one.filename, ""] = one
+            version = versions.get(one.filename.removesuffix(METADATA_ENDING))
+            if one.licence is not None and version is not None:
+                of_versions[version] = one.licence
+    # All files of a version are under one licence.
+    licences = {file.filename: of_versions[file.version] for file in page.files if file.version in of_versions} if of_versions else {}
+    return completed(page, kept), licences

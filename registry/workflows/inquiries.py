@@ -1,6 +1,6 @@
 """Asking upstreams about names: each as seldom as it asks to be, once for however many want to know, and never in vain for long."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -11,14 +11,16 @@ from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from registry.domain.access import Place
 from registry.domain.errors import UpstreamBroken, UpstreamRefused, UpstreamUnavailable
 from registry.domain.fetched import Fetched
 from registry.domain.model import Page
 from registry.domain.names import Name
-from registry.domain.upstream import Mode, Said, Upstream, available, page_candidates
+from registry.domain.upstream import Dossier, KeptFile, Mode, Said, Upstream, available, carried, page_candidates
 from registry.interfaces import IFetcher, IThreads, IUpstreamCatalog
 from registry.workflows.errands import Errands
 from registry.workflows.flights import Flight, Flights
+from registry.workflows.memory import Kept, Memory
 
 _log = Logger()
 
@@ -35,6 +37,16 @@ _MOST = 1000
 _PAGE_BYTES = 24 << 20
 # JSON up to this size is read in less time than a visit to a thread takes.
 _FEW_BYTES = 8 << 10
+# How much of what was said is at hand without being read from the catalog and unpacked, and what one file of it takes, roughly.
+_AT_HAND, _FILE_BYTES = 4 << 20, 1000
+
+
+@define(eq=False, kw_only=True)
+class _AtHand(Kept):
+    """What an upstream said, the `number`th time that any said something."""
+
+    said: Said
+    number: int
 
 
 @define(kw_only=True, eq=False)
@@ -47,9 +59,12 @@ class Inquiries:
     threads: IThreads
     clock: IReactorTime
     now: Callable[[], datetime]
+    on_news: Callable[[Upstream, Said], object] = lambda *_: None  # hears of every page that an upstream has sent
     _asking: Flights = Factory(Flights)
     _errands: Errands = Factory(Errands)
     _unkept: dict[tuple[str, str], Said] = Factory(dict)  # what was said and is being written, by upstream and name
+    _at_hand: Memory[_AtHand] = Factory(lambda: Memory(budget=_AT_HAND))
+    _said: int = 0  # how often anybody said anything
     # Upstreams that failed, and (with a name) pages of theirs that did, until when they are left alone.
     _respite: dict[tuple[str, str], datetime] = Factory(dict)
 
@@ -57,21 +72,45 @@ class Inquiries:
         """When whoever asks now must have his answer, by the clock."""
         return self.clock.seconds() + PATIENCE
 
-    async def ask(self, upstream: Upstream, name: Name, newer_than: datetime | None, by: float | None = None) -> tuple[Said, str]:
+    async def dossier(self, name: Name, projects: Sequence[int], place: Place | None, upstreams: Sequence[Upstream]) -> Dossier:
+        """What is on file about a name (see `IUpstreamCatalog.dossier`), what is only being written included."""
+        keys = {upstream.name: (upstream.name, name.normalized) for upstream in upstreams}
+        at_hand = {source: found.said for source, key in keys.items() if (found := self._at_hand.find(key)) is not None}
+        before = self._said
+        dossier = await self.catalog.dossier(name, projects, place, tuple(keys), at_hand)
+        if not dossier.enabled:
+            return dossier
+        said = dict(dossier.said)
+        for source, key in keys.items():
+            found = self._at_hand.find(key)
+            if key in self._unkept:
+                said[source] = self._unkept[key]
+            elif found is not None and found.number > before:
+                # It was said while the catalog was being read.
+                said[source] = found.said
+            elif source in said and said[source] is not at_hand.get(source):
+                self._take_to_hand(said[source])
+        return evolve(dossier, said=said)
+
+    async def ask(
+        self, upstream: Upstream, name: Name, newer_than: datetime | None, by: float | None = None, dossier: Dossier | None = None
+    ) -> tuple[Said, str]:
         """What an upstream says of a name, and how that is known: "miss" (it was asked now), "hit", or "stale".
 
         An answer from before `newer_than` will not do, however fresh. `by`: a `deadline` from before, where several are asked in turn.
+        `dossier`: what the caller has read of it a moment ago.
         Raises `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where there is nothing older to fall back on.
         """
+        known = await self._known(upstream, name) if dossier is None else dossier.said.get(upstream.name)
+        if known is not None and upstream.mode is not Mode.OFFLINE and self._will_do(upstream, known, newer_than):
+            return known, "hit"
 
         async def ask(_: Flight) -> tuple[Said, str]:
-            return await self._do_ask(upstream, name, newer_than)
+            return await self._do_ask(upstream, name, newer_than, known, None if dossier is None else dossier.kept)
 
-        if self._resting(upstream, name):
+        if known is not None and self._resting(upstream, name) and self._usable(upstream, known):
             # It may be being asked, and take its time.
-            known = await self._known(upstream, name)
-            if known is not None and self._usable(upstream, known):
-                return self._as_is(upstream, known)
+            return self._as_is(upstream, known)
         key = (upstream.name, name.normalized, newer_than is None)
         asking: Deferred[tuple[Said, str]] = Deferred.fromCoroutine(self._asking.once(key, ask))
         asking.addTimeout(max(0.0, (self.deadline() if by is None else by) - self.clock.seconds()), self.clock)
@@ -109,19 +148,20 @@ class Inquiries:
         for which in ("", name.normalized):
             self._respite.pop((upstream.name, which), None)
 
-    async def _do_ask(self, upstream: Upstream, name: Name, newer_than: datetime | None) -> tuple[Said, str]:
-        known = await self._known(upstream, name)
-        now = self.now()
+    def _will_do(self, upstream: Upstream, known: Said, newer_than: datetime | None) -> bool:
+        """Whether it is new enough that nobody need be asked."""
+        age = self.now() - known.fetched_at
+        # A clock that was set back makes ages negative; then nobody knows how old it is.
+        fresh = timedelta(0) <= age < (upstream.fresh_for if known.page is not None else _NEGATIVE)
+        return fresh and (newer_than is None or known.fetched_at >= newer_than)
+
+    async def _do_ask(
+        self, upstream: Upstream, name: Name, newer_than: datetime | None, known: Said | None, kept: Sequence[KeptFile] | None
+    ) -> tuple[Said, str]:
         if upstream.mode is Mode.OFFLINE:
-            return await self._kept(upstream, name, known)
-        if known is not None:
-            age = now - known.fetched_at
-            # A clock that was set back makes ages negative; then nobody knows how old it is.
-            fresh = timedelta(0) <= age < (upstream.fresh_for if known.page is not None else _NEGATIVE)
-            if fresh and (newer_than is None or known.fetched_at >= newer_than):
-                return known, "hit"
-            if self._resting(upstream, name) and self._usable(upstream, known):
-                return known, "stale"
+            return self._kept(upstream, name, known, await self.catalog.kept(name) if kept is None else kept)
+        if known is not None and self._resting(upstream, name) and self._usable(upstream, known):
+            return known, "stale"
         try:
             return await self._fetch(upstream, name, known), "miss"
         except (UpstreamUnavailable, UpstreamBroken, UpstreamRefused) as error:
@@ -136,6 +176,14 @@ class Inquiries:
         said = self._unkept.get((upstream.name, name.normalized))
         return said if said is not None else await self.catalog.said(upstream.name, name)
 
+    async def amend(self, said: Said, page: Page) -> bool:
+        """Keep `page`, which tells more about the files of what was said; not if something else was said since (False)."""
+        known = self._unkept.get((said.source, said.name.normalized)) or await self.catalog.said(said.source, said.name)
+        if known is None or known.page != said.page:
+            return False
+        self._note(evolve(known, page=page))
+        return True
+
     def _note(self, said: Said, *, confirmed: bool = False) -> Said:
         """Have it written. Nobody waits for the disk: until it is, it is known from here, and if it cannot be, it is asked again."""
         key = (said.source, said.name.normalized)
@@ -148,19 +196,26 @@ class Inquiries:
                     del self._unkept[key]
 
         self._unkept[key] = said
+        self._said += 1
+        self._take_to_hand(said)
         self._errands.begin("keeping what an upstream said", keep())
         return said
+
+    def _take_to_hand(self, said: Said) -> None:
+        files = 1 if said.page is None else len(said.page.files)
+        key = (said.source, said.name.normalized)
+        self._at_hand.keep(_AtHand(key=key, cost=files * _FILE_BYTES, said=said, number=self._said))
 
     async def settled(self) -> None:
         """Return when all that was said is kept."""
         await self._errands.settled()
 
-    async def _kept(self, upstream: Upstream, name: Name, known: Said | None) -> tuple[Said, str]:
+    def _kept(self, upstream: Upstream, name: Name, known: Said | None, kept: Sequence[KeptFile]) -> tuple[Said, str]:
         """What is known of a name for ever, for want of anybody to ask: of its files those that are here."""
         if known is None or known.page is None:
             return Said(source=upstream.name, name=name, page=None, etag="", fetched_at=self.now()), "hit"
         fresh = timedelta(0) <= self.now() - known.fetched_at < upstream.fresh_for
-        page = available(known.page, await self.catalog.kept(name))
+        page = available(known.page, kept)
         return evolve(known, page=page if page.files else None), "hit" if fresh else "stale"
 
     async def _fetch(self, upstream: Upstream, name: Name, known: Said | None) -> Said:
@@ -178,8 +233,14 @@ class Inquiries:
                 break
             if fetched.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
                 raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} when asked for a page")
-        etag = etag if page is not None else ""
-        return self._note(Said(source=upstream.name, name=name, page=page, etag=etag, fetched_at=self.now()))
+        if page is not None:
+            page = carried(page, None if known is None else known.page)
+        else:
+            etag = ""
+        said = self._note(Said(source=upstream.name, name=name, page=page, etag=etag, fetched_at=self.now()))
+        if page is not None:
+            self.on_news(upstream, said)
+        return said
 
     async def _read(self, upstream: Upstream, name: Name, fetched: Fetched, *, whole: bool) -> Page | None:
         """The page that was fetched. Unless it is the name's own (`whole`), it may be a list of many, or of nothing that we know."""

@@ -218,8 +218,8 @@ class Library:
         known = self._current(self._files, key)
         return known if known is not None else await self._flights.once(key, look, _About(view.projects, _FILES))
 
-    async def from_upstream(self, view: View, sha256: str, filename: str) -> tuple[Held, IOpenBlob]:
-        """A file that is not held here, and its bytes, which may still be on their way.
+    async def from_upstream(self, view: View, sha256: str, filename: str, *, unread: bool = False) -> tuple[Held, IOpenBlob]:
+        """A file that is not held here, and its bytes, which may still be on their way; `unread`: nobody will read them (HEAD).
 
         Raises `UnknownFile` and what `Fallback.file` raises.
         """
@@ -227,21 +227,34 @@ class Library:
             raise UnknownFile(filename=filename)
         heard = self._heard
         try:
-            found = await self.beyond.file(view.place, view.projects, sha256, filename, partial(self.packages.page, view.projects))
+            ours = partial(self.packages.page, view.projects)
+            found = await self.beyond.file(view.place, view.projects, sha256, filename, ours, unread=unread)
         except PolicyRefused as refused:
             if refused.rule == Rule.LICENCE.value:
                 # It may have become known this moment: pages must not go on listing the file.
                 for name in names_in(filename.removesuffix(METADATA_ENDING)):
                     self._forget_foreign(name.normalized)
             raise
-        arrival, key = found.arrival, (view.projects, sha256, filename, view.scope)
-        since, until = arrival.since or self.now(), found.until
-        held = Held(key=key, cost=0, file=arrival.file, state=arrival.state, since=since.timestamp(), until=until.timestamp())
-        if arrival.state == "hit" and heard == self._heard:
+        arrival, until = found.arrival, found.until.timestamp()
+        keep = partial(self._keep_foreign, heard, arrival.name.normalized)
+
+        def held(file: File, since: datetime, contents: IOpenBlob | None = None, state: str = "hit") -> Held:
+            cost, key = 0 if contents is None else contents.size, (view.projects, sha256, filename, view.scope)
+            return Held(key=key, cost=cost, file=file, state=state, since=since.timestamp(), until=until, contents=contents)
+
+        told = held(arrival.file, arrival.since or self.now(), state=arrival.state)
+        if arrival.state == "hit":
+            keep(told)
+        elif found.lasting:
+            arrival.when_kept(lambda file, contents: keep(held(file, self.now(), contents)))
+        return told, arrival.blob
+
+    def _keep_foreign(self, heard: int, name: str, held: Held) -> None:
+        """Keep a file of an upstream, unless something has changed since what was `heard` before it was found."""
+        if heard == self._heard:
             self._files.keep(held)
             if held.memory is not None:
-                self._foreign_files.setdefault(arrival.name.normalized, set()).add(key)
-        return held, arrival.blob
+                self._foreign_files.setdefault(name, set()).add(held.key)
 
     def _current(self, memory: Memory[_K], key: Hashable) -> _K | None:
         known = memory.find(key)

@@ -35,6 +35,7 @@ class Transfer:
     end: Callable[["Transfer", Digests], Awaitable[None]]
     abort: Callable[[], object] = lambda: None
     deliver: Callable[["Transfer"], object] = lambda _: None
+    kept: "list[Callable[[str], object]]" = Factory(list)  # hear its sha256 when it is kept
     over: "Deferred[None]" = Factory(Deferred)  # fires, without a result, when it has ended either way and nobody reads
     _begun: bool = False
     _coming: int = 0  # bytes received

@@ -116,7 +116,7 @@ class Dock:
 
     def begin(self, file: File, upstream: Upstream = INDEX) -> "Deferred[Arrival]":
         """Begin to ask for a file."""
-        return Deferred.fromCoroutine(self.arrivals.bytes(upstream, DEMO, file))
+        return Deferred.fromCoroutine(self.arrivals.bytes(upstream, DEMO, file, self.rows()))
 
     def rows(self) -> list[KeptFile]:
         """What the catalog knows to be kept."""
@@ -300,7 +300,7 @@ def beside(dock: Dock, built: Built) -> File:
 
 def metadata(dock: Dock, file: File, upstream: Upstream = INDEX) -> "Deferred[Arrival]":
     """Begin to ask for core metadata."""
-    return Deferred.fromCoroutine(dock.arrivals.metadata(upstream, DEMO, file))
+    return Deferred.fromCoroutine(dock.arrivals.metadata(upstream, DEMO, file, dock.rows()))
 
 
 def test_core_metadata_comes_once_and_is_kept(dock: Dock) -> None:

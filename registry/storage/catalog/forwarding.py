@@ -45,8 +45,7 @@ class SqlForwarding:
 
     async def enabled(self, place: Place) -> bool:
         """IForwarding."""
-        above, says = await self._database.read(lambda connection: _chain(connection, place))
-        return decide([*above, says], default=self._default)
+        return await self._database.read(lambda connection: is_enabled(connection, place, default=self._default))
 
     async def forwarding(self, place: Place | None) -> Forwarding:
         """IForwarding."""
@@ -65,6 +64,12 @@ class SqlForwarding:
 
     def _told(self, above: Sequence[Says], says: Says) -> Forwarding:
         return Forwarding(says=says, enabled=decide([*above, says], default=self._default), locked_by=locked_by(above))
+
+
+def is_enabled(connection: Connection, place: Place, *, default: bool) -> bool:
+    """Whether upstreams may be asked in a place."""
+    above, says = _chain(connection, place)
+    return decide([*above, says], default=default)
 
 
 def turn_switch(writing: Writing, kind: str, place_id: int, turn: Turn, actor: Actor) -> tuple[list[Says], Says]:

@@ -8,13 +8,15 @@ from attrs import frozen
 from sqlalchemy import Connection, bindparam, delete, func, select, update
 from zope.interface import implementer
 
+from registry.domain.access import Place
 from registry.domain.errors import UnknownProject
 from registry.domain.model import Actor
 from registry.domain.names import Name
 from registry.domain.releases import check_nameable
-from registry.domain.upstream import Claim, KeptFile, Said, pack, unpack
+from registry.domain.upstream import Claim, Dossier, KeptFile, Said, pack, unpack
 from registry.interfaces import IUpstreamCatalog
 from registry.storage.catalog.database import Database, Writing
+from registry.storage.catalog.forwarding import is_enabled
 from registry.storage.catalog.kept_files import kept_file as _kept
 from registry.storage.catalog.prepared import Prepared, insert_row
 from registry.storage.catalog.tables import own_names, packages, projects, shared_names, upstream_files, upstream_pages
@@ -23,27 +25,38 @@ _OWN = Prepared(select(own_names.c.name).where(own_names.c.name == bindparam("na
 _SHARING = Prepared(select(shared_names.c.project_id).where(shared_names.c.name == bindparam("name")))
 _SAID = Prepared(select(upstream_pages).where(upstream_pages.c.source == bindparam("source"), upstream_pages.c.name == bindparam("name")))
 _KEPT = Prepared(select(upstream_files).where(upstream_files.c.name == bindparam("name")).order_by(upstream_files.c.id))
+_HOLDING = Prepared(select(packages.c.project_id).where(packages.c.name == bindparam("name")))
 _BATCH = 500
 
 
 @implementer(IUpstreamCatalog)
 @frozen
 class SqlUpstream:
-    """What is ours, what upstreams said, and what of theirs is kept."""
+    """What is ours, what upstreams said, and what of theirs is kept. `default`: whether upstreams may be asked where nobody says anything."""
 
     _database: Database
+    _default: bool = True
+
+    async def dossier(  # noqa: PLR0917 - one question, so that it takes one visit to the catalog
+        self, name: Name, project_ids: Sequence[int], place: Place | None, sources: Sequence[str], at_hand: Mapping[str, Said]
+    ) -> Dossier:
+        """IUpstreamCatalog."""
+
+        def work(connection: Connection) -> Dossier:
+            claim = _claim(connection, name, project_ids)
+            if place is None or (claim.own and not claim.shared):
+                return Dossier(claim=claim, enabled=False, said={}, kept=())
+            if not is_enabled(connection, place, default=self._default):
+                return Dossier(claim=claim, enabled=False, said={}, kept=())
+            said = {source: _said(connection, source, name, at_hand.get(source)) for source in sources}
+            kept = tuple(map(_kept, _KEPT.all(connection, name=name.normalized)))
+            return Dossier(claim=claim, enabled=True, said={source: one for source, one in said.items() if one is not None}, kept=kept)
+
+        return await self._database.read(work)
 
     async def claim(self, name: Name, project_ids: Sequence[int]) -> Claim:
         """IUpstreamCatalog."""
-        holding = select(packages.c.project_id).where(packages.c.name == name.normalized, packages.c.project_id.in_(project_ids))
-
-        def work(connection: Connection) -> Claim:
-            own = _OWN.first(connection, name=name.normalized) is not None
-            leave = {row.project_id for row in _SHARING.all(connection, name=name.normalized)}.intersection(project_ids)
-            # A group's page shows what all of its projects hold: leave that one has is not the others'.
-            return Claim(own=own, shared=bool(leave) and leave.issuperset(connection.execute(holding).scalars()))
-
-        return await self._database.read(work)
+        return await self._database.read(lambda connection: _claim(connection, name, project_ids))
 
     async def share(self, project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:
         """IUpstreamCatalog."""
@@ -74,15 +87,7 @@ class SqlUpstream:
 
     async def said(self, source: str, name: Name) -> Said | None:
         """IUpstreamCatalog."""
-
-        def work(connection: Connection) -> Said | None:
-            row = _SAID.first(connection, source=source, name=name.normalized)
-            if row is None:
-                return None
-            page = unpack(row.body, name, source) if row.found else None
-            return Said(source=source, name=name, page=page, etag=row.etag, fetched_at=row.fetched_at)
-
-        return await self._database.read(work)
+        return await self._database.read(lambda connection: _said(connection, source, name, None))
 
     async def keep_page(self, said: Said, *, confirmed: bool = False) -> None:
         """IUpstreamCatalog."""
@@ -173,3 +178,23 @@ class SqlUpstream:
             return sorted(digests)
 
         return await self._database.write(work)
+
+
+def _claim(connection: Connection, name: Name, project_ids: Sequence[int]) -> Claim:
+    own = _OWN.first(connection, name=name.normalized) is not None
+    leave = {row.project_id for row in _SHARING.all(connection, name=name.normalized)}.intersection(project_ids)
+    if not leave:
+        return Claim(own=own, shared=False)
+    # A group's page shows what all of its projects hold: leave that one has is not the others'.
+    holding = {row.project_id for row in _HOLDING.all(connection, name=name.normalized)}.intersection(project_ids)
+    return Claim(own=own, shared=leave >= holding)
+
+
+def _said(connection: Connection, source: str, name: Name, at_hand: Said | None) -> Said | None:
+    row = _SAID.first(connection, source=source, name=name.normalized)
+    if row is None:
+        return None
+    if at_hand is not None and (at_hand.fetched_at, at_hand.etag) == (row.fetched_at, row.etag):
+        return at_hand
+    page = unpack(row.body, name, source) if row.found else None
+    return Said(source=source, name=name, page=page, etag=row.etag, fetched_at=row.fetched_at)
