@@ -15,13 +15,15 @@ from registry.composition import Store
 from registry.domain.errors import BlobMissing, StorageFull
 from registry.domain.model import Change, Digests, NewFile, Page
 from registry.domain.names import Name
-from registry.domain.upstream import KeptFile, Said
+from registry.domain.retention import Retention
+from registry.domain.upstream import KeptFile, Mode, Said, Upstream
 from registry.domain.versions import Version
 from registry.interfaces import IThreads
 from registry.storage.threads import InlineThreads
-from registry.testing import NOON, OPERATOR, FailingDisk, HeldThreads, done
+from registry.testing import NOON, OPERATOR, FailingDisk, HeldThreads, done, gathered
 from registry.workflows.founding import found
 from registry.workflows.keeping import Keeping
+from registry.workflows.upkeep import Trouble, verify
 
 T = TypeVar("T")
 
@@ -201,6 +203,44 @@ def test_a_budget_of_nothing_keeps_nothing(place: Place) -> None:
     assert place.names() == []
 
 
+def test_a_file_larger_than_the_room_goes_alone(place: Place) -> None:
+    """A file that takes a byte more than the whole room, its metadata included, is forgotten however new it is, and the others stay."""
+    place.keep("a", b"a" * 400)
+    place.keep("b", b"b" * 400)
+    place.keep("large", b"l" * 900, metadata=b"m" * 101)
+    assert done(place.keeping.tidy()) == 1001
+    assert place.names() == ["a", "b"]
+    assert (place.has(b"l" * 900), place.has(b"m" * 101)) == (False, False)
+    assert place.changes[-1].detail == {"files": 1, "bytes": 1001}
+
+
+def test_a_file_as_large_as_the_room_stays_alone(place: Place) -> None:
+    """A file that takes exactly the room is one like any other: those that were used before it go, and it stays."""
+    place.keep("a", b"a" * 400)
+    place.keep("b", b"b" * 400)
+    place.keep("large", b"l" * 900, metadata=b"m" * 100)
+    assert done(place.keeping.tidy()) == 800
+    assert place.names() == ["large"]
+
+
+def test_of_what_is_left_without_the_largest_only_what_must_goes(place: Place) -> None:
+    """Where the rest is too much without those that are larger than the room, too, the least recently used of it go as ever."""
+    for name, size in (("a", 300), ("vast", 5000), ("b", 500), ("c", 500), ("large", 1001)):
+        place.keep(name, name[:1].encode() * size)
+    assert done(place.keeping.tidy()) == 300 + 5000 + 1001
+    assert place.names() == ["b", "c"]
+
+
+@pytest.mark.parametrize(("second", "left"), [(50, ["c"]), (51, ["b", "c"])])
+def test_a_little_more_goes_than_must(place: Place, second: int, left: list[str]) -> None:
+    """What is freed beyond the need is at most a twentieth of the room: a file that takes more stays."""
+    place.keep("a", b"a" * 10)
+    place.keep("b", b"b" * second)
+    place.keep("c", b"c" * (1000 - second))
+    done(place.keeping.tidy())
+    assert place.names() == left
+
+
 def test_two_rounds_at_once_are_one(tmp_path: Path, places: list[Place]) -> None:
     """While room is made, others who want it wait for the same round: no more is forgotten than need be."""
     threads = HeldThreads()
@@ -322,3 +362,162 @@ def test_holdings_are_told_by_upstream(place: Place) -> None:
     done(place.store.upstream.keep_page(Said(source="other", name=Name("a"), page=None, etag="", fetched_at=NOON)))
     holdings = done(place.store.keeping.holdings())
     assert [(one.source, one.pages, one.files, one.bytes) for one in holdings] == [("other", 1, 0, 0), ("pypi", 0, 1, 12)]
+
+
+# --- what was said ----------------------------------------------------------------------------------------------------------------------
+
+
+def flood(place: Place, count: int) -> None:
+    """Upstream has none of the names that somebody asks for."""
+    said = [Said(source="pypi", name=Name(f"random-{number}"), page=None, etag="", fetched_at=place.moment) for number in range(count)]
+    done(place.store.keeping.take_in(said, [], OPERATOR))
+
+
+def pages(place: Place) -> list[str]:
+    """Of which names anything is known, with its upstream."""
+    return [f"{name}@{source}" for source, name, _ in done(place.store.upstream.pages(limit=100, offset=0))]
+
+
+def page(place: Place, name: str, source: str) -> None:
+    """An upstream has this name, as far as is known now."""
+    found = Page(name=Name(name), display=name, files=())
+    done(place.store.upstream.keep_page(Said(source=source, name=Name(name), page=found, etag="", fetched_at=place.moment)))
+
+
+def test_a_flood_of_names_that_there_are_not_is_gone_with_the_next_round(place: Place) -> None:
+    """However many names somebody has asked for that upstream has not, one round forgets them all, once nobody believes it any more."""
+    flood(place, 10_000)
+    page(place, "real", "pypi")
+    rows = len(place.changes)
+    place.moment += timedelta(seconds=60)
+    assert done(place.keeping.prune()) == 0
+    place.moment += timedelta(seconds=60, microseconds=1)
+    assert done(place.keeping.prune()) == 10_000
+    assert pages(place) == ["real@pypi"]
+    assert done(place.keeping.prune()) == 0
+    assert len(place.changes) == rows
+
+
+def test_others_write_while_a_flood_goes(place: Place) -> None:
+    """Forgetting many answers takes many transactions, between which others have their turn."""
+    flood(place, 2500)
+    place.moment += timedelta(hours=1)
+    held = HeldThreads()
+    place.writer.threads = held
+    pruning = Deferred.fromCoroutine(place.keeping.prune())
+    held.let(1)
+    waiting = Deferred.fromCoroutine(place.store.upstream.used({1: NOON}))
+    held.let(1)
+    assert not pruning.called
+    assert waiting.called
+    held.let_all()
+    assert done(pruning) == 2500
+
+
+def test_no_more_answers_are_kept_than_the_limit(place: Place) -> None:
+    """Over the limit what was said goes though it is believed, first that there are no such names; exactly the limit stays."""
+    place.keeping.most_answers = 1001
+    page(place, "real", "pypi")
+    flood(place, 1000)
+    assert done(place.keeping.prune()) == 0
+    page(place, "another", "pypi")
+    place.keeping.most_answers = 2
+    assert done(place.keeping.prune()) == 1000
+    assert pages(place) == ["another@pypi", "real@pypi"]
+    place.keeping.most_answers = 1
+    assert done(place.keeping.prune()) == 1
+
+
+def test_pages_are_forgotten_when_nobody_is_given_them(place: Place) -> None:
+    """A page goes once it may not be given any more, by the settings of its upstream; one of an upstream that asks nobody never does."""
+    place.keeping.retention = Retention.of(
+        [
+            Upstream(name="short", url="", fresh_for=timedelta(hours=1), stale_for=timedelta(days=1)),
+            Upstream(name="long", url="", fresh_for=timedelta(days=30), stale_for=timedelta(0)),
+            Upstream(name="bundles", url="", mode=Mode.OFFLINE),
+        ]
+    )
+    for source in ("short", "long", "bundles", "unknown"):
+        page(place, "demo", source)
+    place.moment += timedelta(days=1)
+    assert done(place.keeping.retire()) == 0
+    place.moment += timedelta(microseconds=1)
+    assert done(place.keeping.retire()) == 1
+    place.moment = NOON + timedelta(days=7)
+    assert done(place.keeping.retire()) == 0
+    place.moment += timedelta(microseconds=1)
+    assert done(place.keeping.retire()) == 1
+    assert pages(place) == ["demo@bundles", "demo@long"]
+    place.moment = NOON + timedelta(days=30, microseconds=1)
+    assert done(place.keeping.retire()) == 1
+    place.moment += timedelta(days=3650)
+    place.keeping.most_answers = 0
+    assert done(place.keeping.retire()) + done(place.keeping.prune()) == 0
+    assert pages(place) == ["demo@bundles"]
+
+
+def test_a_stop_waits_for_the_round(place: Place) -> None:
+    """Whoever waits until all is settled waits for a round that is under way."""
+    flood(place, 1)
+    place.moment += timedelta(hours=1)
+    held = HeldThreads()
+    place.writer.threads = held
+    pruning = Deferred.fromCoroutine(place.keeping.prune())
+    settled = Deferred.fromCoroutine(place.keeping.settled())
+    assert not settled.called
+    held.let_all()
+    done(settled)
+    assert done(pruning) == 1
+
+
+# --- looking after it -------------------------------------------------------------------------------------------------------------------
+
+
+def troubles(place: Place) -> list[tuple[str, str, str]]:
+    """Of which files something is wrong: upstream, file name, and the beginning of what it is."""
+    found = gathered(verify(place.store.packages, place.store.keeping, place.store.blobs))
+    return [(one.source, one.filename, one.problem.partition(";")[0].partition(" (")[0][:19]) for one in found if one is not None]
+
+
+def path(place: Place, data: bytes) -> Path:
+    """Where bytes lie."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    return place.store.data_dir.blobs / sha256[:2] / sha256
+
+
+def test_bytes_kept_under_several_names_are_told_under_each(place: Place) -> None:
+    """Damaged bytes of several kept files, and of a published one, are told for each of them: every one has to be repaired or forgotten."""
+    for name in ("a", "b"):
+        place.keep(name, b"same", metadata=b"meta")
+    place.publish(b"same")
+    place.keep("c", b"whole")
+    assert troubles(place) == []
+    path(place, b"same").write_bytes(b"other")
+    changed = "has changed on disk"
+    assert troubles(place) == [
+        ("", "ours-1.tar.gz", changed),
+        ("pypi", "a-1.0-py3-none-any.whl", changed),
+        ("pypi", "b-1.0-py3-none-any.whl", changed),
+    ]
+    path(place, b"same").write_bytes(b"same")
+    path(place, b"meta").unlink()
+    gone = "is in the catalog"
+    assert troubles(place) == [("pypi", f"{name}-1.0-py3-none-any.whl.metadata", gone) for name in "ab"]
+
+
+def test_what_is_forgotten_while_it_is_looked_at_is_no_trouble(place: Place) -> None:
+    """A file that a running server gives up between finding its row and reading its bytes is not told as lost."""
+    place.keep("a", b"a")
+    place.keep("b", b"b")
+
+    async def look() -> list[Trouble | None]:
+        found = []
+        async for one in verify(place.store.packages, place.store.keeping, place.store.blobs):
+            found.append(one)
+            if len(found) == 1:
+                await place.store.keeping.purge(None, OPERATOR)
+                await place.keeping.settled()
+        return found
+
+    assert done(look()) == [None, None]
+    assert (place.has(b"a"), place.has(b"b")) == (False, False)
