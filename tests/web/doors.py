@@ -13,6 +13,7 @@ from registry.config import Config, Upstream
 from registry.domain.access import Role
 from registry.domain.names import Name
 from registry.testing import OPERATOR, Answer, Built, FakeUpstream, MemoryNetwork, MemoryRegistry, done, registry_in_memory, request
+from registry.testing.distributions import wheel_of
 from registry.testing.registry import FORGIVING
 from registry.testing.troubles import instead
 
@@ -128,3 +129,12 @@ def house(folder: Path, config: Config = FORGIVING) -> Iterator[House]:
     registry.member("team", "ann", Role.DEVELOPER)
     yield House(registry=registry, network=network, upstream=upstream, token=registry.token("ann"))
     registry.close()
+
+
+def licensed(version: str, licence: str) -> Built:
+    """A wheel of demo whose METADATA names a licence."""
+    info = f"demo-{version}.dist-info"
+    metadata = f"Metadata-Version: 2.4\nName: demo\nVersion: {version}\nLicense-Expression: {licence}\n"
+    tags = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    content = wheel_of({f"{info}/METADATA": metadata.encode(), f"{info}/WHEEL": tags.encode()}, info)
+    return Built(name="demo", version=version, filename=f"demo-{version}-py3-none-any.whl", content=content)

@@ -14,24 +14,14 @@ from registry.domain.curation.waivers import waivers
 from registry.domain.filenames import Kind
 from registry.domain.model import Change
 from registry.testing import NOON, Built, done, sdist, wheel
-from registry.testing.distributions import wheel_of
 from registry.testing.registry import FORGIVING
 from tests.domain.curation.records import record
 from tests.rest.api import Api
-from tests.web.doors import DOORS, FILES, GROUP, LISTINGS, PLACES, PROJECT, House, house
+from tests.web.doors import DOORS, FILES, GROUP, LISTINGS, PLACES, PROJECT, House, house, licensed
 
 FORWARDING = "pypi_package_requests_forwarding"
 OLD, NEW, OTHER = wheel("demo", "1.0"), wheel("demo", "2.0"), wheel("other", "1.0")
 DAY = timedelta(days=1)
-
-
-def licensed(version: str, licence: str) -> Built:
-    """A wheel of demo whose METADATA names a licence."""
-    info = f"demo-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.4\nName: demo\nVersion: {version}\nLicense-Expression: {licence}\n"
-    tags = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    content = wheel_of({f"{info}/METADATA": metadata.encode(), f"{info}/WHEEL": tags.encode()}, info)
-    return Built(name="demo", version=version, filename=f"demo-{version}-py3-none-any.whl", content=content)
 
 
 def curated(**settings: object) -> Config:
