@@ -2,7 +2,7 @@
 
 import hashlib
 import sys
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -17,6 +17,7 @@ from zope.interface import implementer
 from registry.domain.archives.core_metadata import CoreMetadata
 from registry.domain.curation.licences import licence_of
 from registry.domain.errors import BlobMissing, InvalidArchive, UnknownFile, UpstreamBroken
+from registry.domain.facts import CORE_METADATA, told
 from registry.domain.filenames import METADATA_ENDING, Kind
 from registry.domain.model import Digests, File
 from registry.domain.names import Name
@@ -67,6 +68,8 @@ class Arrivals:
     on_used: Callable[[int], object] = lambda _: None  # hears the number of every kept file that is used
     on_kept: Callable[[int], object] = lambda _: None  # hears that another file is kept, and of its size
     largest: int = sys.maxsize  # what has more bytes is given, and not kept
+    # Reads the core metadata of a wheel whose index tells of none out of the wheel, where that was done before.
+    read_metadata: Callable[[Upstream, File], Awaitable[bytes]] | None = None
     _errands: Errands = Factory(Errands)
     _unkept: dict[Hashable, tuple[bytes, str | None]] = Factory(dict)  # core metadata that is being written, and its licence
     _starting: Flights = Factory(Flights)  # files that are asked for and have not begun to come
@@ -91,35 +94,54 @@ class Arrivals:
         key = (METADATA_ENDING, upstream.name, file.url, file.metadata_sha256)
         found = self._unkept.get(key)
         if found is None:
-            found = await self._starting.once(key, partial(self._fetch_metadata, upstream, name, beside, key))
+            fetch = partial(self._read_metadata, file) if self.read_metadata and not told(file, CORE_METADATA) else self._fetch_metadata
+            found = await self._starting.once(key, partial(self._proven_metadata, fetch, upstream, name, beside, key))
         contents, licence = Contents(data=found[0]), found[1]
         when_kept = (lambda hear: hear(beside, contents)) if upstream.mode is Mode.CACHE else (lambda _: None)
         return Arrival(name=name, file=beside, blob=contents, state="miss", licence=licence, when_kept=when_kept)
 
-    async def _fetch_metadata(self, upstream: Upstream, name: Name, beside: File, key: Hashable, _: Flight) -> tuple[bytes, str | None]:
+    async def _read_metadata(self, file: File, upstream: Upstream, _: File) -> bytes:
+        assert self.read_metadata is not None, "who calls this has looked"
+        return await self.read_metadata(upstream, file)
+
+    async def _fetch_metadata(self, upstream: Upstream, beside: File) -> bytes:
         fetched = await self.fetcher.fetch(beside.url + METADATA_ENDING, {}, limit=_METADATA_BYTES, timeout=_TIMEOUT)
         if fetched.status != HTTPStatus.OK:
             raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} for metadata that its index advertises")
-        if hashlib.sha256(fetched.body).hexdigest() != beside.sha256:
+        return fetched.body
+
+    async def _proven_metadata(
+        self,
+        fetch: Callable[[Upstream, File], Awaitable[bytes]],
+        upstream: Upstream,
+        name: Name,
+        beside: File,
+        key: Hashable,
+        _: Flight,
+    ) -> tuple[bytes, str | None]:
+        data = await fetch(upstream, beside)
+        if hashlib.sha256(data).hexdigest() != beside.sha256:
             _log.error("{source}: {filename} has another digest than its index tells", source=upstream.name, filename=beside.filename)
             raise UpstreamBroken(source=upstream.name, problem=f"the sha256 of {beside.filename} is not the one that its index tells")
-        licence = _licence(fetched.body)
+        licence = _licence(data)
         if upstream.mode is Mode.CACHE:
-            kept = KeptFile(
-                source=upstream.name,
-                name=name.normalized,
-                filename=beside.filename,
-                sha256=beside.sha256,
-                size=len(fetched.body),
-                metadata=(beside.sha256, 0),
-                licence=licence,
-            )
-            self._unkept[key] = fetched.body, licence
+            self._unkept[key] = data, licence
             # It is proven, so nobody waits for the disk.
-            self._errands.begin(f"keeping {beside.filename}", self._keep_metadata(fetched.body, kept, key))
-        return fetched.body, licence
+            self._errands.begin(f"keeping {beside.filename}", self._keep_proven(data, _kept_metadata(upstream, name, beside, data), key))
+        return data, licence
 
-    async def _keep_metadata(self, data: bytes, kept: KeptFile, key: Hashable) -> None:
+    async def _keep_proven(self, data: bytes, kept: KeptFile, key: Hashable) -> None:
+        try:
+            await self._keep_metadata(data, kept)
+        finally:
+            del self._unkept[key]
+
+    async def keep_metadata(self, upstream: Upstream, name: Name, file: File, data: bytes) -> None:
+        """Keep core metadata that was read out of `file` where its upstream has it, as is done with what an index tells of."""
+        beside = evolve(file, filename=file.filename + METADATA_ENDING, sha256=hashlib.sha256(data).hexdigest())
+        await self._keep_metadata(data, _kept_metadata(upstream, name, beside, data))
+
+    async def _keep_metadata(self, data: bytes, kept: KeptFile) -> None:
         staged = self.blobs.stage(lambda: None, lambda: None)
         try:
             staged.write(data)
@@ -128,7 +150,6 @@ class Arrivals:
             await self.catalog.keep_file(kept)
             self.on_kept(kept.size)
         finally:
-            del self._unkept[key]
             staged.discard()
 
     async def settled(self) -> None:
@@ -241,7 +262,20 @@ class Arrivals:
 
 def _untold(file: File, metadata: CoreMetadata) -> bool:
     """Whether `metadata` is to be offered beside `file`, whose index does not tell of any."""
-    return metadata.sidecar and not file.metadata_sha256 and len(metadata.raw) <= BESIDE_BYTES
+    return metadata.sidecar and not told(file, CORE_METADATA) and len(metadata.raw) <= BESIDE_BYTES
+
+
+def _kept_metadata(upstream: Upstream, name: Name, beside: File, data: bytes) -> KeptFile:
+    """The row of core metadata that is kept without its file."""
+    return KeptFile(
+        source=upstream.name,
+        name=name.normalized,
+        filename=beside.filename,
+        sha256=beside.sha256,
+        size=len(data),
+        metadata=(beside.sha256, 0),
+        licence=_licence(data),
+    )
 
 
 def _licence(raw: bytes) -> str | None:
