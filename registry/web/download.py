@@ -102,15 +102,15 @@ def http_date(moment: datetime) -> str:
 async def _transfer(request: Any, blob: IOpenBlob, span: Span) -> None:
     # Under TLS, or in a test's memory, there is no socket the kernel could write to.
     transport = request.channel.transport
-    request.sending = True
     growing = blob if IGrowingBlob.providedBy(blob) else None
     if growing is not None:
         # Until there is something to send, what goes wrong can still be said.
         await growing.grown(span.start)
+    request.sending = True
     if blob.descriptor is not None and isinstance(transport, TcpConnection) and not transport.TLS:
         await _SendFile(request, transport, blob.descriptor, span, growing).run()
     else:
-        await _Push(request, blob, span).run()
+        await _Push(request, blob, span, growing).run()
 
 
 def _count(request: Any, sent: int) -> None:
@@ -191,12 +191,13 @@ class _SendFile:
     def _wait(self) -> None:
         """Go on when there is more of the file. Without a call of `startWriting` the reactor leaves us alone."""
         if self._left and not self._waiting:
-            self._waiting = True
+            self._waiting, self._request.sending = True, False  # what is not there the client does not owe us to take
             Deferred.fromCoroutine(self._growing.grown(self._offset)).addCallbacks(self._grown, self._broken)
 
     def _grown(self, _: None) -> None:
         self._waiting = False
         if self._left:
+            self._request.sending = True
             self._transport.startWriting()
 
     def _broken(self, failure: Failure) -> None:
@@ -223,6 +224,7 @@ class _Push:
     _request: Any
     _blob: IOpenBlob
     _span: Span
+    _growing: Any = None  # IGrowingBlob, if it is one
     _room: "Deferred[None] | None" = None  # fires when the transport has room again
     _stopped: bool = False
 
@@ -233,6 +235,10 @@ class _Push:
         try:
             offset, left = self._span.start, self._span.length
             while left and not self._stopped:
+                if self._growing is not None and self._growing.readable <= offset:
+                    request.sending = False
+                    await self._growing.grown(offset)
+                    request.sending = True
                 data = await blob.read(offset, min(left, _READ_BYTES))
                 if not data:
                     request.transport.abortConnection()
