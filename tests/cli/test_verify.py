@@ -1,10 +1,14 @@
 """`registry verify`."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from registry.testing import FakeUpstream, wheel
 from tests.cli.conftest import Registry
+from tests.cli.test_cache import blob as path_of
+from tests.cli.test_cache import keep
 
 
 @pytest.fixture
@@ -58,3 +62,42 @@ def test_bytes_without_a_row_are_found(registry: Registry, blobs: list[Path], da
     assert (found["sha256"], found["filename"]) == (orphan.name, "")
     assert "no file in the catalog names it" in found["problem"]
     assert orphan.exists(), "verify changes nothing"
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"), [(lambda path: path.write_bytes(b"x"), "has changed on disk"), (Path.unlink, "its bytes are gone")]
+)
+def test_kept_files_of_upstreams_are_checked(registry: Registry, data_dir: Path, damage: Callable[[Path], object], words: str) -> None:
+    """A damaged or lost file of an upstream is told with the upstream, its name and what to do, and after that all is well."""
+    sha256 = keep(data_dir, "alpha", b"a" * 10)
+    keep(data_dir, "beta", b"b" * 10)
+    assert registry("verify", "--json").data == []
+    damage(path_of(data_dir, sha256))
+    (trouble,) = registry("verify", "--json", status=1).data
+    assert (trouble["sha256"], trouble["filename"], trouble["upstream"]) == (sha256, "alpha-1.0.tar.gz", "pypi")
+    assert words in trouble["problem"]
+    assert trouble["problem"].endswith("`registry cache purge alpha` forgets it, and who asks for it next has it fetched again")
+    assert f"{sha256} (alpha-1.0.tar.gz of pypi) " in registry("verify", status=1).out
+    registry("cache", "purge", "alpha")
+    assert registry("verify", "--json").data == []
+
+
+def test_a_damaged_file_is_repaired_as_verify_says(registry: Registry, data_dir: Path, upstream: FakeUpstream, config: Path) -> None:
+    """After the purge that verify asks for the file comes from its upstream again, whole; one that is lost does without a purge."""
+    built = wheel("demo", "1.0")
+    upstream.add(built)
+    kept = path_of(data_dir, built.sha256)
+
+    def fetched() -> bytes:
+        registry("cache", "warm", "demo==1.0", "--config", str(config))
+        return kept.read_bytes()
+
+    assert fetched() == built.content
+    for harm in (lambda: kept.write_bytes(b"damaged"), kept.unlink):
+        harm()
+        (trouble,) = registry("verify", "--json", status=1).data
+        assert (trouble["filename"], trouble["upstream"]) == (built.filename, "upstream")
+        if kept.exists():
+            registry("cache", "purge", "demo")
+        assert fetched() == built.content
+        assert registry("verify", "--json").data == []
