@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 
-from registry.domain.access import Visibility
+from registry.domain.access import Place, Project, Visibility
 from registry.domain.errors import InvalidSetting, UnknownProject
+from registry.domain.forwarding import Switch, Turn
 from registry.domain.model import Change, File, Page, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
-from registry.domain.upstream import Claim, KeptFile, Said
+from registry.domain.upstream import Claim, Dossier, KeptFile, Said
 from registry.interfaces import IPackages, IUpstreamCatalog
 from registry.storage.catalog.database import Database
+from registry.storage.catalog.forwarding import SqlForwarding
 from registry.storage.catalog.inventory import SqlInventory
 from registry.storage.catalog.packages import SqlPackages
 from registry.storage.catalog.places import SqlPlaces
@@ -27,6 +29,7 @@ from tests.conformance.clock import Clock
 from tests.conformance.test_packages import new_file
 
 ADMIN = 60
+PROJECT = Project(id=1, path="ann/one", name="one", visibility=Visibility.PRIVATE)
 DEMO, OTHER = Name("Demo"), Name("other")
 
 
@@ -37,6 +40,7 @@ class Catalog:
     upstream: IUpstreamCatalog
     packages: IPackages
     inventory: SqlInventory
+    switches: SqlForwarding
     clock: Clock
     told: list[Change] = field(factory=list)
 
@@ -47,6 +51,11 @@ class Catalog:
     def claim(self, name: str, *projects: int) -> Claim:
         """Whose a name is."""
         return done(self.upstream.claim(Name(name), projects or (1,)))
+
+    def dossier(self, *sources: str, place: Place | None = PROJECT, at_hand: Said | None = None) -> Dossier:
+        """What is on file about demo in project 1; `at_hand`: what the caller has of the first source."""
+        have = {} if at_hand is None else {sources[0]: at_hand}
+        return done(self.upstream.dossier(DEMO, (1,), place, sources, have))
 
     def share(self, name: str, project: int = 1, *, shared: bool = True) -> None:
         """Share, or not."""
@@ -83,7 +92,13 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
     done(SqlUsers(database).create_user("ann", "ann@example.com", OPERATOR))
     for path in ("ann/one", "ann/two"):
         done(SqlPlaces(database).create_project(ProjectPath.parse(path), Visibility.PRIVATE, OPERATOR))
-    made = Catalog(upstream=SqlUpstream(database), packages=SqlPackages(database), inventory=SqlInventory(database), clock=clock)
+    made = Catalog(
+        upstream=SqlUpstream(database),
+        packages=SqlPackages(database),
+        inventory=SqlInventory(database),
+        switches=SqlForwarding(database),
+        clock=clock,
+    )
     database.subscribe(made.told.extend)
     yield made
     database.close()
@@ -166,6 +181,49 @@ def test_what_cannot_be_shared_is_refused(catalog: Catalog) -> None:
     assert catalog.told == []
     catalog.share("x" * 100)
     assert done(catalog.upstream.shared(1)) == ("x" * 100,)
+
+
+# --- all that is on file --------------------------------------------------------------------------------------------------------------
+
+
+def test_all_that_is_on_file_is_told_at_once(catalog: Catalog) -> None:
+    """A dossier tells what the single questions do: the claim, the switch, what each of these upstreams said, and what is kept."""
+    said = [catalog.keep_page(page(foreign("demo-1.0.tar.gz"))), catalog.keep_page(None, "second")]
+    catalog.keep_page(page(), "third")
+    kept = catalog.keep("demo-1.0.tar.gz")
+    catalog.keep("other-1.0.tar.gz", name="other")
+    found = catalog.dossier("main", "second", "fourth")
+    assert found == Dossier(claim=Claim(own=False, shared=False), enabled=True, said={"main": said[0], "second": said[1]}, kept=(kept,))
+
+
+def test_of_a_name_of_ours_nothing_is_told(catalog: Catalog) -> None:
+    """Whatever an upstream said before, of a name that is ours a dossier tells only that; shared, it tells all (hardening row 24)."""
+    catalog.keep_page(page(foreign("demo-1.0.tar.gz")))
+    catalog.publish("demo-1.0.tar.gz")
+    assert catalog.dossier("main") == Dossier(claim=Claim(own=True, shared=False), enabled=False, said={}, kept=())
+    catalog.share("demo")
+    found = catalog.dossier("main")
+    assert (found.claim.shared, found.enabled, set(found.said)) == (True, True, {"main"})
+
+
+def test_where_nobody_may_be_asked_nothing_is_told(catalog: Catalog) -> None:
+    """A switch that is off hides what is on file; so it is where there is no place whose switch could be on."""
+    catalog.keep_page(page(foreign("demo-1.0.tar.gz")))
+    assert catalog.dossier("main", place=None) == Dossier(claim=Claim(own=False, shared=False), enabled=False, said={}, kept=())
+    done(catalog.switches.switch("project", 1, Turn(switch=Switch.OFF), OPERATOR))
+    assert catalog.dossier("main") == Dossier(claim=Claim(own=False, shared=False), enabled=False, said={}, kept=())
+
+
+def test_what_is_at_hand_is_not_read_again(catalog: Catalog) -> None:
+    """What the caller has is given back as it is while it is still what was said, and not a moment longer."""
+    said = catalog.keep_page(page(foreign("demo-1.0.tar.gz")))
+    at_hand = evolve(said)
+    assert catalog.dossier("main", at_hand=at_hand).said["main"] is at_hand
+    catalog.clock.now += timedelta(seconds=1)
+    newer = catalog.keep_page(page(foreign("demo-2.0.tar.gz")))
+    assert catalog.dossier("main", at_hand=at_hand).said["main"] == newer
+    done(catalog.upstream.forget_pages(DEMO))
+    assert catalog.dossier("main", at_hand=newer).said == {}
 
 
 # --- what was said --------------------------------------------------------------------------------------------------------------------

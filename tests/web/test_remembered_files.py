@@ -1,5 +1,7 @@
 """Files of upstreams that came a moment ago: given again from memory, for as long as they may be."""
 
+from typing import Any
+
 import pytest
 
 from registry.config import Curation
@@ -12,7 +14,7 @@ from tests.web.doors import licensed
 SMALL = wheel("demo", "1.0")
 
 
-def fetched_once(start: Start, built: Built = SMALL, ending: str = "", **settings: object) -> Beyond:
+def fetched_once(start: Start, built: Built = SMALL, ending: str = "", **settings: Any) -> Beyond:
     """A registry that a client has fetched a file from, and whose disk has lost its bytes since: what it gives now it has in memory."""
     upstream = FakeUpstream()
     upstream.add(built)

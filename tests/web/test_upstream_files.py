@@ -328,6 +328,37 @@ def test_the_head_alone(start: Start, kept: bool, ending: str) -> None:
     assert "location" not in head.headers
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["its index tells the size", "its server tells the size"])
+def test_the_head_alone_fetches_nothing(start: Start, told: bool) -> None:
+    """For the HEAD of a cold file no byte of it is fetched: its size is what its index tells, or else what its server does."""
+    upstream = FakeUpstream(style=Style(times=told))
+    upstream.add(BIG)
+    beyond = start(upstream, configured())
+    head = beyond.ask(file_path(BIG), "HEAD")
+    assert (head.code, head.body, head.headers["content-length"], head.headers["x-cache"]) == (200, b"", str(MB), "miss")
+    assert beyond.upstream.asked(there(BIG)) == 0
+    assert nothing_kept(beyond)
+
+
+def test_the_head_of_what_is_not_there_is_502(start: Start) -> None:
+    """Where the server does not have what its index lists, a HEAD says so as a GET would (hardening row 18)."""
+    upstream = FakeUpstream(style=Style(times=False))
+    upstream.add(BIG)
+    upstream.on(there(BIG), status(404))
+    beyond = start(upstream, configured())
+    assert [beyond.ask(file_path(BIG), method).code for method in ("HEAD", "GET")] == [502, 502]
+
+
+@pytest.mark.parametrize(("room", "kept"), [(MB - 1, False), (MB, True)])
+def test_a_file_larger_than_the_whole_room_is_not_kept(start: Start, room: int, kept: bool) -> None:
+    """A file of all of `cache_size` is kept; one of a byte more is given and not kept, and puts out nothing that is."""
+    beyond = stocked(start, BIG, cache_size=room)
+    for state in ("miss", "hit" if kept else "miss"):
+        answer = beyond.ask(file_path(BIG))
+        assert (answer.complete, answer.body == BIG.content, answer.headers["x-cache"]) == (True, True, state)
+    assert (BIG.sha256 in beyond.registry.kept_files()) == kept
+
+
 def test_a_copy_that_is_current_is_not_fetched_again(start: Start) -> None:
     """If-None-Match with the digest is 304, of a kept file without a word to anybody."""
     beyond = stocked(start)

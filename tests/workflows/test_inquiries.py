@@ -1,8 +1,9 @@
 """Asking upstreams about names: how often, what holds meanwhile, and what failures do to what is asked next."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,17 +14,19 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from registry.domain.access import Project, Visibility
 from registry.domain.errors import RegistryError, UpstreamBroken, UpstreamRefused, UpstreamUnavailable
 from registry.domain.fetched import Fetched
 from registry.domain.names import Name
-from registry.domain.upstream import Mode, Said, Upstream
-from registry.interfaces import IFetcher, IStream
+from registry.domain.upstream import Claim, Dossier, Mode, Said, Upstream
+from registry.interfaces import IFetcher, IStream, IThreads
 from registry.storage.threads import InlineThreads
-from registry.testing import NOON, MemoryRegistry, done
+from registry.testing import NOON, HeldThreads, MemoryRegistry, done, registry_in_memory
 from registry.upstream.pages import read_page
 from registry.workflows.inquiries import PATIENCE, RESPITE, Inquiries
 
 DEMO, OTHER = Name("demo"), Name("other")
+PLACE = Project(id=1, path="root/main", name="main", visibility=Visibility.PRIVATE)
 INDEX = Upstream(name="index", url="http://index.test/simple/")
 FRESH, STALE = INDEX.fresh_for, INDEX.stale_for
 BROKEN, REFUSED, AWAY = (
@@ -102,6 +105,10 @@ class Desk:
 
 @pytest.fixture
 def desk(registry: MemoryRegistry) -> Desk:
+    return desk_in(registry)
+
+
+def desk_in(registry: MemoryRegistry) -> Desk:
     clock, fetcher = Clock(), Scripted()
     inquiries = Inquiries(
         catalog=registry.store.upstream,
@@ -330,3 +337,90 @@ def test_nothing_is_given_longer_than_it_holds(registry: MemoryRegistry, desk: D
         assert versions == last[0]
         age = now - last[1]
         assert age < (600 if state == "stale" else 300 if versions else 60) or state == "miss"
+
+
+# --- what is on file ------------------------------------------------------------------------------------------------------------------
+
+
+@implementer(IThreads)
+@define(eq=False)
+class Late:
+    """Threads that work at once, and tell of it when the test says so."""
+
+    _told: "list[tuple[Deferred[Any], Any]]" = Factory(list)
+
+    def run(self, work: Callable[..., Any], *args: object) -> "Deferred[Any]":
+        """IThreads."""
+        outcome: Deferred[Any] = Deferred()
+        self._told.append((outcome, work(*args)))
+        return outcome
+
+    def tell(self) -> None:
+        """Tell of all that was done."""
+        while self._told:
+            outcome, result = self._told.pop(0)
+            outcome.callback(result)
+
+
+def on_file(desk: Desk) -> "Deferred[Dossier]":
+    return Deferred.fromCoroutine(desk.inquiries.dossier(DEMO, (1,), PLACE, [INDEX]))
+
+
+def test_what_is_being_written_is_on_file(tmp_path: Path) -> None:
+    """An answer that is not in the catalog yet is in the dossier as soon as its first asker has it, and nobody is asked again for it."""
+    held = HeldThreads()
+    registry = registry_in_memory(tmp_path / "held", writer=held)
+    desk = desk_in(registry)
+    desk.fetcher.script = [page("1.0"), page("2.0")]
+    said, _ = done(desk.begin())
+    assert held.waiting == 1
+    dossier = done(on_file(desk))
+    assert dossier.said == {INDEX.name: said}
+    assert desk.ask(dossier=dossier) == (["1.0"], "hit")
+    held.let_all()
+    assert done(on_file(desk)).said == {INDEX.name: said}
+    registry.close()
+
+
+def test_what_is_said_while_the_catalog_is_read_is_on_file(tmp_path: Path) -> None:
+    """Who read the catalog before an answer was written, and is told after, knows that answer: it is not asked for twice (row 52)."""
+    late = Late()
+    registry = registry_in_memory(tmp_path / "late", readers=late)
+    desk = desk_in(registry)
+    desk.fetcher.script = [page("1.0"), page("2.0")]
+    reading = on_file(desk)
+    nothing_known = Dossier(claim=Claim(own=False, shared=False), enabled=True, said={}, kept=())
+    assert desk.ask(dossier=nothing_known) == (["1.0"], "miss")
+    late.tell()
+    dossier = done(reading)
+    assert desk.ask(dossier=dossier) == (["1.0"], "hit")
+    assert len(desk.fetcher.asked) == 1
+    registry.close()
+
+
+def test_what_is_forgotten_in_the_catalog_is_forgotten_here(desk: Desk) -> None:
+    """What was purged, by whichever process, is not on file any more, though it was at hand a moment ago."""
+    desk.fetcher.script = [page("1.0"), page("2.0")]
+    desk.ask()
+    assert done(on_file(desk)).said
+    done(desk.registry.store.upstream.forget_pages(DEMO))
+    dossier = done(on_file(desk))
+    assert dossier.said == {}
+    assert desk.ask(dossier=dossier) == (["2.0"], "miss")
+
+
+def test_more_is_told_of_what_was_said(desk: Desk) -> None:
+    """A page is amended while it is what was said last, whenever that was confirmed; after another answer it is not."""
+    desk.fetcher.script = [page("1.0", etag='"1"'), nothing(304), page("2.0")]
+    said, _ = done(desk.begin())
+    assert said.page is not None
+    more = evolve(said.page, files=tuple(evolve(file, size=7) for file in said.page.files))
+    desk.clock.advance(FRESH.total_seconds())
+    assert desk.ask() == (["1.0"], "miss")
+    assert done(Deferred.fromCoroutine(desk.inquiries.amend(said, more))) is True
+    known, state = done(desk.begin())
+    assert (known.page, known.fetched_at, state) == (more, NOON + FRESH, "hit")
+    desk.clock.advance(FRESH.total_seconds())
+    assert desk.ask() == (["2.0"], "miss")
+    assert done(Deferred.fromCoroutine(desk.inquiries.amend(known, more))) is False
+    assert desk.ask() == (["2.0"], "hit")
