@@ -82,6 +82,12 @@ def typed(content_type: str) -> Trouble:
     return lambda reply: evolve(reply, headers={**reply.headers, "Content-Type": content_type})
 
 
+def telling(**headers: str) -> Trouble:
+    """Tell these headers, whatever they were; with underscores for hyphens."""
+    said = {name.replace("_", "-"): value for name, value in headers.items()}
+    return lambda reply: evolve(reply, headers={**reply.headers, **said})
+
+
 def cut(after: int) -> Trouble:
     """Break the connection off after so many bytes of the body, whose length was told."""
     return lambda reply: evolve(reply, cut=after)

@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from html import escape
 from typing import Any
 from urllib.parse import quote, unquote
@@ -43,6 +44,8 @@ class Style:
     times: bool = True  # size and upload-time are told (PEP 700)
     etags: bool = True
     ranges: bool = True
+    suffixes: bool = True  # the last bytes are given to who asks for so many (RFC 9110, 14.1.2)
+    modified: bool = False  # files have Last-Modified: when they were uploaded
     flat: bool = False
 
 
@@ -201,9 +204,9 @@ class FakeUpstream:
     def _file(self, asked: Asked, filename: str) -> Reply:
         for offered in (one for files in self._files.values() for one in files):
             if filename == offered.built.filename:
-                return self._ranged(asked, offered.built.content)
+                return self._ranged(asked, offered.built.content, offered.uploaded_at)
             if filename == offered.built.filename + METADATA and self.style.metadata and offered.metadata is not None:
-                return self._ranged(asked, offered.metadata)
+                return self._ranged(asked, offered.metadata, offered.uploaded_at)
         return Reply(status=404, body=b"no such file")
 
     def _json_for(self, asked: Asked) -> bool:
@@ -219,10 +222,12 @@ class FakeUpstream:
             return Reply(headers={**headers, "Content-Encoding": "gzip"}, body=gzip.compress(body, 1, mtime=0))
         return Reply(headers=headers, body=body)
 
-    def _ranged(self, asked: Asked, body: bytes) -> Reply:
+    def _ranged(self, asked: Asked, body: bytes, at: datetime) -> Reply:
         headers = {"Content-Type": "application/octet-stream"}
+        if self.style.modified:
+            headers["Last-Modified"] = format_datetime(at, usegmt=True)
         found = _RANGE.fullmatch(asked.headers.get("range", ""))
-        if not self.style.ranges or found is None or found[0] == "bytes=-":
+        if not self.style.ranges or found is None or found[0] == "bytes=-" or not (found[1] or self.style.suffixes):
             return Reply(headers=headers, body=body)
         first, last = found[1], found[2]
         begin = int(first) if first else max(0, len(body) - int(last))
