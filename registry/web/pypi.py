@@ -13,7 +13,7 @@ from registry.domain.names import Name
 from registry.web.download import send_file
 from registry.web.errors import secure
 from registry.web.routes import Call, Route
-from registry.web.simple import answer_page, is_public, mount, send_elsewhere, tell_origin, wanted_representation
+from registry.web.simple import answer_page, asks_anew, is_public, mount, send_elsewhere, tell_origin, wanted_representation
 from registry.web.upload import Uploads
 from registry.workflows.arrivals import Elsewhere
 from registry.workflows.gate import Gate
@@ -67,7 +67,7 @@ class PyPI:
         view = await self.view(call)
         base = self.external_url() or mount(call.request)
         try:
-            rendered = await self.library.page(view, await self._meant(view, name), representation, base)
+            rendered = await self.library.page(view, await self._meant(view, name), representation, base, anew=asks_anew(call))
         except InvalidName:
             raise UnknownName(name=name) from None
         except Elsewhere as there:

@@ -26,7 +26,7 @@ from registry.workflows.gate import Admission, Gate, Where
 from registry.workflows.memory import Kept
 
 _log = Logger()
-_LISTS = frozenset({"accept", "accept-encoding", "if-none-match"})
+_LISTS = frozenset({"accept", "accept-encoding", "cache-control", "if-none-match"})
 _NOBODY = Admission(identity=ANYBODY, place=None)
 
 

@@ -19,6 +19,15 @@ def wanted_representation(call: Call) -> Representation:
     return negotiate(call.header("accept"), formats[0].decode("utf-8", "replace") if formats else None)
 
 
+def asks_anew(call: Call) -> bool:
+    """Whether the client wants an answer that is not from a cache (RFC 9111, 5.2.1.4).
+
+    `uv --refresh` and `--upgrade` say so. `max-age=0` does not count: pip says that of every page, and means its own cache.
+    """
+    said = call.header("cache-control")
+    return said is not None and any(word.strip().lower() == "no-cache" for word in said.split(","))
+
+
 async def answer_page(call: Call, library: Library, rendered: Rendered, content_type: str) -> bytes:
     """Answer with `rendered`: 200, or 304 where the client has these very bytes; in the coding that the client likes best."""
     encoding = choose_encoding(call.header("accept-encoding"), rendered.size)
@@ -35,7 +44,7 @@ async def answer_page(call: Call, library: Library, rendered: Rendered, content_
     if rendered.state == "miss":
         # To whoever comes next it is what is known already.
         rendered.state = "hit"
-    elif rendered.state != "stale":
+    elif rendered.state != "stale" and not asks_anew(call):
         call.keep(rendered)
     if not_modified(call.header("if-none-match"), etag):
         request.setResponseCode(HTTPStatus.NOT_MODIFIED)

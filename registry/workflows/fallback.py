@@ -93,14 +93,17 @@ class Fallback:
 
     # --- pages ---
 
-    async def page(self, place: Place | None, projects: Sequence[int], name: Name, ours: Page | None) -> Offer | None:
+    async def page(
+        self, place: Place | None, projects: Sequence[int], name: Name, ours: Page | None, newer_than: datetime | None = None
+    ) -> Offer | None:
         """What is offered for `name` in a place whose projects hold `ours`; None where no upstream may be asked, or none has it.
 
+        What an upstream said before `newer_than` will not do, however fresh; where there is nothing else it is "stale".
         Raises `Elsewhere`; `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where nothing can be known.
         """
         asked = await self._asked(place, projects, name, held=ours is not None)
         try:
-            said, now = await self._first(asked, name, sending=ours is None), self.now()
+            said, now = await self._first(asked, name, newer_than=newer_than, sending=ours is None), self.now()
         except (UpstreamUnavailable, UpstreamBroken, UpstreamRefused):
             if ours is None:
                 raise

@@ -110,7 +110,10 @@ class Inquiries:
 
         if known is not None and self._resting(upstream, name) and self._usable(upstream, known):
             # It may be being asked, and take its time.
-            return self._as_is(upstream, known)
+            return self._as_is(upstream, known, newer_than)
+        if known is not None and known.page is None and newer_than is not None and self._resting(upstream, name):
+            # There was no such name. Whoever insists that there may be one by now is told that nobody knows, and does not make it worse.
+            raise UpstreamUnavailable(source=upstream.name, problem="it has just failed, and is left alone for a while")
         key = (upstream.name, name.normalized, newer_than is None)
         asking: Deferred[tuple[Said, str]] = Deferred.fromCoroutine(self._asking.once(key, ask))
         asking.addTimeout(max(0.0, (self.deadline() if by is None else by) - self.clock.seconds()), self.clock)
@@ -120,12 +123,11 @@ class Inquiries:
             known = await self._known(upstream, name)
             if known is not None and self._usable(upstream, known):
                 self._rest(upstream, name.normalized)
-                return self._as_is(upstream, known)
+                return self._as_is(upstream, known, newer_than)
             raise UpstreamUnavailable(source=upstream.name, problem=f"no page within {PATIENCE:.0f} seconds") from None
 
-    def _as_is(self, upstream: Upstream, known: Said) -> tuple[Said, str]:
-        age = self.now() - known.fetched_at
-        return known, "hit" if timedelta(0) <= age < upstream.fresh_for else "stale"
+    def _as_is(self, upstream: Upstream, known: Said, newer_than: datetime | None) -> tuple[Said, str]:
+        return known, "hit" if self._will_do(upstream, known, newer_than) else "stale"
 
     def _usable(self, upstream: Upstream, known: Said) -> bool:
         """Whether it may be given where nothing newer is to be had."""

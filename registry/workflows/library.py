@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Hashable
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -35,6 +35,8 @@ _OPENING = ("forwarding.", "settings.", "upstream.", "group.", "project.")
 _TELLING = "policy."
 # Rendering a page of this many files, or compressing this many bytes, takes longer than the reactor may be kept waiting.
 _MANY_FILES, _MANY_BYTES = 200, 1 << 16
+# Whoever insists that upstreams are asked again has them asked unless that was this little time ago.
+_JUST_NOW = timedelta(seconds=5)
 
 
 @define(eq=False, kw_only=True)
@@ -141,24 +143,34 @@ class Library:
         """How much of `budget` and of `small_budget` is taken, in bytes."""
         return self._pages.bytes, self._files.bytes
 
-    async def page(self, view: View, name: Name, representation: Representation, base: str) -> Rendered:
-        """The page of `name`. Raises `UnknownName` where the view holds no file of it."""
+    async def page(self, view: View, name: Name, representation: Representation, base: str, *, anew: bool = False) -> Rendered:
+        """The page of `name`. Raises `UnknownName` where the view holds no file of it.
+
+        `anew`: what upstreams said of it more than five seconds ago, though it be that there is none, will not do.
+        """
         key = (view.scope, view.projects, name.normalized, representation, base)
 
         async def render(flight: Flight) -> Rendered:
             page = await self.packages.page(view.projects, name)
-            offer = None if self.beyond is None else await self.beyond.page(view.place, view.projects, name, page)
+            offer = None if self.beyond is None else await self.beyond.page(view.place, view.projects, name, page, newer_than)
             whole = page if offer is None else offer.page
+            if anew and (whole is None or (offer is not None and offer.state == "miss")):
+                # Whatever was made of an older answer has had its day, in every place and representation.
+                self._forget_foreign(name.normalized)
             if whole is None:
                 raise UnknownName(name=name.normalized)
             rendered = await self._render(key, whole, Links(base=base, scope=view.scope), representation)
             if offer is not None:
                 rendered.since = None if offer.said_at is None else offer.said_at.timestamp()
                 rendered.state, rendered.until = offer.state, offer.until.timestamp()
-            return self._keep(flight, rendered)
+            # What is known to those to whom an older answer will do is as good as this, and what is stale to who insists is not to them.
+            return rendered if anew and offer is not None else self._keep(flight, rendered)
 
-        known = self._current(self._pages, key)
-        return known if known is not None else await self._flights.once(key, render, _About(view.projects, name.normalized))
+        known, newer_than = self._current(self._pages, key), self.now() - _JUST_NOW if anew else None
+        # What has no end is ours alone.
+        if known is not None and (newer_than is None or known.until is None or (known.since or 0.0) >= newer_than.timestamp()):
+            return known
+        return await self._flights.once((*key, anew), render, _About(view.projects, name.normalized))
 
     async def holds(self, view: View, name: Name) -> bool:
         """Whether the view holds a file of `name` itself."""

@@ -405,8 +405,9 @@ def test_an_address_that_cannot_be_looked_up_is_no_404(start: Start) -> None:
     beyond.kill()
     for seconds in (11, 400):
         beyond.pass_time(seconds)
-        answer = beyond.ask(file_path(large("big", 5000, "2.0")))
-        assert (answer.code, answer.headers["retry-after"]) == (503, "30")
+        for _ in range(2):
+            answer = beyond.ask(file_path(large("big", 5000, "2.0")))
+            assert (answer.code, answer.headers["retry-after"]) == (503, "30")
         assert beyond.ask(file_path(BIG)).body == BIG.content
     assert beyond.ask(file_path(large("other", 5000))).code == 503
 
