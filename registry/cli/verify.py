@@ -36,7 +36,7 @@ async def _collect(store: Store) -> list[Trouble]:
     found = []
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
         task = progress.add_task("Checking files", total=None)
-        async for one in verify(store.packages, store.keeping, store.blobs):
+        async for one in verify(store.packages, store.blobs, store.keeping.files_by_digest):
             progress.advance(task)
             if one is not None:
                 found.append(one)

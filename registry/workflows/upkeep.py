@@ -1,12 +1,15 @@
 """Looking after what is held: sweeping orphans, checking that bytes and rows agree, telling whether the registry can serve."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from attrs import frozen
 
 from registry.domain.filenames import METADATA_ENDING
 from registry.domain.upstream import KeptFile
-from registry.interfaces import IBlobs, IKeeping, IPackages
+from registry.interfaces import IBlobs, IPackages
+
+# `IKeeping.files_by_digest`.
+KeptFiles = Callable[[], AsyncIterator[list[KeptFile]]]
 
 
 @frozen(kw_only=True)
@@ -32,14 +35,14 @@ async def sweep(packages: IPackages, blobs: IBlobs) -> int:
     return await blobs.sweep(named)
 
 
-async def verify(packages: IPackages, keeping: IKeeping, blobs: IBlobs) -> AsyncIterator[Trouble | None]:
+async def verify(packages: IPackages, blobs: IBlobs, kept: KeptFiles) -> AsyncIterator[Trouble | None]:
     """Re-hash every blob and cross-check both ways: one item a blob, None where all is well.
 
-    Published files come first, then those that are kept of upstreams, each with its metadata. Bytes that are kept under several names are
+    Published files come first, then those that are `kept` of upstreams, each with its metadata. Bytes that are kept under several names are
     told under each: each has to be forgotten. Orphans are reported too, though they do no harm: a running server may be between keeping a
     blob and writing its row.
     """
-    for part in (_published(packages, blobs), _kept(packages, keeping, blobs), _orphans(packages, blobs)):
+    for part in (_published(packages, blobs), _kept(packages, blobs, kept), _orphans(packages, blobs)):
         async for found in part:
             yield found
 
@@ -51,9 +54,9 @@ async def _published(packages: IPackages, blobs: IBlobs) -> AsyncIterator[Troubl
             yield None if problem is None else Trouble(sha256=sha256, filename=filename or "", problem=problem)
 
 
-async def _kept(packages: IPackages, keeping: IKeeping, blobs: IBlobs) -> AsyncIterator[Trouble | None]:
+async def _kept(packages: IPackages, blobs: IBlobs, kept: KeptFiles) -> AsyncIterator[Trouble | None]:
     checked, problem = "", None
-    async for files in keeping.files_by_digest():
+    async for files in kept():
         for file in files:
             for sha256, size, filename in _parts(file):
                 if sha256 != checked:

@@ -101,3 +101,18 @@ def test_a_damaged_file_is_repaired_as_verify_says(registry: Registry, data_dir:
             registry("cache", "purge", "demo")
         assert fetched() == built.content
         assert registry("verify", "--json").data == []
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_bundle_repairs_what_nobody_can_be_asked_for(registry: Registry, data_dir: Path, tmp_path: Path, *, gone: bool) -> None:
+    """Where upstream cannot be asked, importing the bundle again brings the bytes back: lost ones at once, damaged ones after a purge."""
+    kept, bundle = path_of(data_dir, keep(data_dir, "alpha", b"a" * 10)), str(tmp_path / "site.tar")
+    registry("bundle", "export", bundle)
+    if gone:
+        kept.unlink()
+    else:
+        kept.write_bytes(b"x")
+        registry("cache", "purge", "alpha")
+    registry("bundle", "import", bundle)
+    assert kept.read_bytes() == b"a" * 10
+    assert registry("verify", "--json").data == []

@@ -344,7 +344,7 @@ def test_verify_sees_metadata_that_has_changed(registry: MemoryRegistry) -> None
     spoiled(registry, built).write_bytes(b"Name: other\n")
 
     async def troubles() -> list[tuple[str, str]]:
-        found = verify(registry.store.packages, registry.store.keeping, registry.store.blobs)
+        found = verify(registry.store.packages, registry.store.blobs, registry.store.keeping.files_by_digest)
         return [(trouble.filename, trouble.sha256) async for trouble in found if trouble is not None]
 
     assert done(troubles()) == [(f"{built.filename}.metadata", digest(built.metadata))]

@@ -475,7 +475,7 @@ def test_a_stop_waits_for_the_round(place: Place) -> None:
 
 def troubles(place: Place) -> list[tuple[str, str, str]]:
     """Of which files something is wrong: upstream, file name, and the beginning of what it is."""
-    found = gathered(verify(place.store.packages, place.store.keeping, place.store.blobs))
+    found = gathered(verify(place.store.packages, place.store.blobs, place.store.keeping.files_by_digest))
     return [(one.source, one.filename, one.problem.partition(";")[0].partition(" (")[0][:19]) for one in found if one is not None]
 
 
@@ -512,7 +512,7 @@ def test_what_is_forgotten_while_it_is_looked_at_is_no_trouble(place: Place) -> 
 
     async def look() -> list[Trouble | None]:
         found = []
-        async for one in verify(place.store.packages, place.store.keeping, place.store.blobs):
+        async for one in verify(place.store.packages, place.store.blobs, place.store.keeping.files_by_digest):
             found.append(one)
             if len(found) == 1:
                 await place.store.keeping.purge(None, OPERATOR)

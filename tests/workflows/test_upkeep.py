@@ -1,7 +1,7 @@
 """Founding, sweeping and verifying."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from registry.domain.model import Change, Digests, NewFile, NewToken
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
 from registry.domain.tokens import Secret
+from registry.domain.upstream import KeptFile
 from registry.domain.versions import Version
 from registry.interfaces import IFounding
 from registry.storage.threads import InlineThreads
@@ -136,21 +137,27 @@ def held(*built: Built) -> tuple[MemoryPackages, MemoryBlobs]:
     return catalog, blobs
 
 
+async def nothing() -> AsyncIterator[list[KeptFile]]:
+    """Of upstreams nothing is kept; `test_keeping` has a place where something is."""
+    for files in list[list[KeptFile]]():
+        yield files
+
+
 FILES = (wheel("one"), wheel("two"), wheel("three"), sdist("four"))
 ALL = [blob for built in FILES for blob in built.blobs]
 
 
 def test_what_agrees_is_no_trouble() -> None:
     """One item a blob, all of them well; nothing at all for an empty registry."""
-    assert gathered(verify(*held(*FILES))) == [None] * len(ALL)
-    assert gathered(verify(*held())) == []
+    assert gathered(verify(*held(*FILES), nothing)) == [None] * len(ALL)
+    assert gathered(verify(*held(), nothing)) == []
 
 
 def test_bytes_that_are_gone_are_told() -> None:
     """A row without bytes is trouble, with the file's name (hardening row 45)."""
     catalog, blobs = held(*FILES)
     blobs.spoil(FILES[1].sha256, None)
-    troubles = [trouble for trouble in gathered(verify(catalog, blobs)) if trouble is not None]
+    troubles = [trouble for trouble in gathered(verify(catalog, blobs, nothing)) if trouble is not None]
     assert [(trouble.sha256, trouble.filename) for trouble in troubles] == [(FILES[1].sha256, FILES[1].filename)]
     assert f"({len(FILES[1].content):,} bytes), but its bytes are gone" in str(troubles[0])
 
@@ -159,7 +166,7 @@ def test_bytes_that_changed_are_told() -> None:
     """A blob that is no longer what its name says is trouble, with what it is now."""
     catalog, blobs = held(*FILES)
     blobs.spoil(FILES[0].sha256, b"rot")
-    troubles = [trouble for trouble in gathered(verify(catalog, blobs)) if trouble is not None]
+    troubles = [trouble for trouble in gathered(verify(catalog, blobs, nothing)) if trouble is not None]
     assert [trouble.sha256 for trouble in troubles] == [FILES[0].sha256]
     assert "has changed on disk" in str(troubles[0])
     assert FILES[0].filename in str(troubles[0])
@@ -171,7 +178,7 @@ def test_metadata_that_is_not_what_it_was_is_told(now: bytes | None, words: str)
     catalog, blobs = held(*FILES)
     sha256 = hashlib.sha256(FILES[2].metadata).hexdigest()
     blobs.spoil(sha256, now)
-    (trouble,) = [trouble for trouble in gathered(verify(catalog, blobs)) if trouble is not None]
+    (trouble,) = [trouble for trouble in gathered(verify(catalog, blobs, nothing)) if trouble is not None]
     assert (trouble.sha256, trouble.filename) == (sha256, f"{FILES[2].filename}.metadata")
     assert words in trouble.problem
 
@@ -187,10 +194,10 @@ def test_bytes_that_nobody_names_are_told_and_swept() -> None:
     """A blob without a row is trouble until the next sweep removes it; what is named stays (hardening row 45)."""
     catalog, blobs = held(*FILES)
     blobs.place("f" * 64, b"orphan")
-    troubles = [trouble for trouble in gathered(verify(catalog, blobs)) if trouble is not None]
+    troubles = [trouble for trouble in gathered(verify(catalog, blobs, nothing)) if trouble is not None]
     assert troubles == [Trouble(sha256="f" * 64, problem="is on disk, but no file in the catalog names it (the next sweep removes it)")]
     assert done(sweep(catalog, blobs)) == 1
-    assert gathered(verify(catalog, blobs)) == [None] * len(ALL)
+    assert gathered(verify(catalog, blobs, nothing)) == [None] * len(ALL)
 
 
 def test_every_trouble_is_told() -> None:
@@ -199,4 +206,4 @@ def test_every_trouble_is_told() -> None:
     blobs.spoil(FILES[0].sha256, b"rot")
     blobs.spoil(FILES[1].sha256, None)
     blobs.place("f" * 64, b"orphan")
-    assert len([trouble for trouble in gathered(verify(catalog, blobs)) if trouble is not None]) == 3
+    assert len([trouble for trouble in gathered(verify(catalog, blobs, nothing)) if trouble is not None]) == 3
