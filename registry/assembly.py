@@ -254,6 +254,8 @@ class RegistryService(Service):
             self.site.abort()
             await gone
         await self.publisher.settled()
+        self.outward.filling.stop()
+        await self.outward.filling.settled()
         await self.outward.fallback.inquiries.settled()
         await self.outward.fallback.arrivals.settled()
         await self.keeping.settled()

@@ -273,6 +273,7 @@ def compose(
     downloads = Downloads(inventory=store.inventory, now=clock)
     refusals = Refusals(journal=store.refusals, now=clock)
     beyond.fallback.on_refused = refusals.note
+    beyond.filling.on_filled = library.forget_page
     keeping.retention = Retention.of(beyond.fallback.upstreams)
     curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
     for listener in (gate.forget, library.forget, settings.hear, keeping.hear):
@@ -362,6 +363,7 @@ def explainer(
         environ=environ,
     )
     fallback = beyond.fallback
+    beyond.filling.stop()  # who only explains is gone before anything is found out
     how = fallback.inquiries.ask if ask else Remembered(catalog=store.upstream, now=store.database.now).ask
     return Explaining(packages=store.packages, beyond=fallback, threads=threads, ask=how), beyond
 

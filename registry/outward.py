@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -10,7 +11,7 @@ from attrs import define, field
 from twisted.logger import Logger
 
 from registry.config import Config, UpstreamIndex
-from registry.domain.archives.checks import Checks
+from registry.domain.archives.checks import Check, Checks
 from registry.domain.archives.core_metadata import CoreMetadata
 from registry.domain.archives.inspection import inspect_archive
 from registry.domain.curation.policy import Policy
@@ -30,11 +31,16 @@ from registry.upstream.pages import default_index, read_page
 from registry.upstream.proxies import Proxies
 from registry.workflows.arrivals import Arrivals
 from registry.workflows.fallback import Fallback
+from registry.workflows.filling import Filling
+from registry.workflows.glimpses import Glimpses
 from registry.workflows.inquiries import Inquiries
 
 _log = Logger()
 # The operator's own name for the index that `[upstream]` is about.
 _FIRST = "upstream"
+_WHOLE = Checks.of("lenient")
+# Whether a wheel is a tar, too, is seen at its beginning; for that alone, that would have to be fetched.
+_OF_PARTS = Checks.of("lenient", without=[Check.POLYGLOT.value])
 
 
 @define(kw_only=True, eq=False)
@@ -45,6 +51,7 @@ class Outward:
     client: UpstreamClient
     advisories: AdvisoryDirectory | None
     fallback: Fallback = field(init=False)
+    filling: Filling = field(init=False)
     _policy: Policy = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -106,20 +113,26 @@ def outward(
     client = UpstreamClient(reactor=reactor, connector=connector)
     osv = config.curation.osv
     made = Outward(config=config, client=client, advisories=AdvisoryDirectory(osv) if osv is not None else None)
+    glimpses = Glimpses(fetcher=client, threads=threads, core_metadata=partial(core_metadata, checks=_OF_PARTS), now=now)
+    inquiries = Inquiries(catalog=catalog, fetcher=client, reader=read_page, threads=threads, clock=reactor, now=now)
+    arrivals = Arrivals(
+        catalog=catalog,
+        fetcher=client,
+        blobs=blobs,
+        core_metadata=core_metadata,
+        on_used=on_used,
+        on_kept=on_kept,
+        largest=config.upstream.cache_size,
+        read_metadata=glimpses.metadata,
+    )
+    made.filling = Filling(glimpses=glimpses, threads=threads, now=now, amend=inquiries.amend, keep_metadata=arrivals.keep_metadata)
+    inquiries.on_news = made.filling.hear
     made.fallback = Fallback(
         catalog=catalog,
         forwarding=forwarding,
         fetcher=client,
-        inquiries=Inquiries(catalog=catalog, fetcher=client, reader=read_page, threads=threads, clock=reactor, now=now),
-        arrivals=Arrivals(
-            catalog=catalog,
-            fetcher=client,
-            blobs=blobs,
-            core_metadata=core_metadata,
-            on_used=on_used,
-            on_kept=on_kept,
-            largest=config.upstream.cache_size,
-        ),
+        inquiries=inquiries,
+        arrivals=arrivals,
         upstreams=_upstreams(config),
         default_index=default_index,
         threads=threads,
@@ -129,13 +142,13 @@ def outward(
     return made
 
 
-def core_metadata(archive: BinaryIO, size: int, file: File) -> CoreMetadata | None:
+def core_metadata(archive: BinaryIO, size: int, file: File, *, checks: Checks = _WHOLE) -> CoreMetadata | None:
     """What an upstream's file says of itself; None if that cannot be read, or is of something else."""
     for name in names_in(file.filename):
         try:
             version = Version(file.version)
             parsed = file_name(file.filename, name, version)
-            return inspect_archive(archive, size, parsed, name, version, {}, Checks.of("lenient")).metadata
+            return inspect_archive(archive, size, parsed, name, version, {}, checks).metadata
         except (InvalidArchive, InvalidFileName):
             continue
     return None

@@ -24,10 +24,14 @@ def large(name: str = "big", size: int = 1 << 20, version: str = "1.0") -> Built
 
 @define(kw_only=True, eq=False)
 class Beyond:
-    """`registry` asks `upstream`, which is at `INDEX` of `network`, about whatever it does not hold."""
+    """`registry` asks `upstream`, which is at `INDEX` of `network`, about whatever it does not hold.
+
+    What the index does not tell is found out only if it `fills`: without that, whatever the upstream is asked is asked for the client.
+    """
 
     folder: Path
     config: Config
+    fills: bool = False
     upstream: FakeUpstream = field(factory=FakeUpstream)
     network: MemoryNetwork = field(factory=MemoryNetwork)
     registry: MemoryRegistry = field(init=False)
@@ -41,6 +45,8 @@ class Beyond:
 
     def _start(self) -> None:
         self.registry = registry_in_memory(self.folder, config=self.config, network=self.network, limit=64 << 20)
+        if not self.fills:
+            self.registry.parts.outward.filling.stop()
 
     def restart(self) -> None:
         """Stop the registry and start it again, on what it has kept."""
@@ -135,9 +141,9 @@ def configured(
     return config if curation is None else evolve(config, curation=curation)
 
 
-def beyond_in(folder: Path, upstream: FakeUpstream | None = None, config: Config | None = None) -> Beyond:
+def beyond_in(folder: Path, upstream: FakeUpstream | None = None, config: Config | None = None, *, fills: bool = False) -> Beyond:
     """A registry in `folder` beside an upstream that has demo 1.0 and 2.0 unless it is given."""
     if upstream is None:
         upstream = FakeUpstream()
         upstream.add(wheel("demo", "1.0"), wheel("demo", "2.0"), sdist("demo", "2.0"))
-    return Beyond(folder=folder, config=config or configured(), upstream=upstream)
+    return Beyond(folder=folder, config=config or configured(), upstream=upstream, fills=fills)

@@ -56,8 +56,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts registries beside an upstream: of `upstream` and `config`, unless it is demo 1.0 and 2.0 and nothing else is set."""
     started: list[Beyond] = []
 
-    def starting(upstream: FakeUpstream | None = None, config: Config | None = None) -> Beyond:
-        started.append(beyond_in(tmp_path / f"beyond{len(started)}", upstream, config))
+    def starting(upstream: FakeUpstream | None = None, config: Config | None = None, *, fills: bool = False) -> Beyond:
+        started.append(beyond_in(tmp_path / f"beyond{len(started)}", upstream, config, fills=fills))
         return started[-1]
 
     yield starting

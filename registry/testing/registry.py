@@ -175,6 +175,7 @@ class MemoryRegistry:
 
     def close(self) -> None:
         """Give back what the catalog holds."""
+        self.parts.outward.filling.stop()
         self.site.stopFactory()
         self.store.database.close()
 

@@ -41,6 +41,7 @@ class Filling:
     _places: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(AT_ONCE_IN_ALL))
     _under_way: set[tuple[str, str]] = Factory(set)  # upstreams and names
     _left_alone: "dict[_Key, datetime]" = Factory(dict)  # files, in the order in which they were asked about, until when
+    _looking: "set[Deferred[None]]" = Factory(set)  # of all rounds
     _over: bool = False  # nothing is asked any more
 
     def hear(self, upstream: Upstream, said: Said) -> None:
@@ -60,8 +61,10 @@ class Filling:
         await self._errands.settled()
 
     def stop(self) -> None:
-        """Ask nothing more; what was asked may still be answered."""
+        """Ask nothing more, and wait for no answer."""
         self._over = True
+        for looking in list(self._looking):
+            looking.cancel()
 
     async def _fill(self, upstream: Upstream, said: Said, lacking: Sequence[File]) -> None:
         assert said.page is not None, "files of it lack something"
@@ -70,7 +73,12 @@ class Filling:
             found: dict[_Key, File] = {}
             problems: list[str] = []
             looking = [Deferred.fromCoroutine(self._look_at(upstream, said.name, newest, found, problems)) for _ in range(AT_ONCE)]
-            for _, result in await DeferredList(looking, consumeErrors=True):
+            self._looking.update(looking)
+            results = await DeferredList(looking, consumeErrors=True)
+            self._looking.difference_update(looking)
+            if self._over:
+                return
+            for _, result in results:
                 if isinstance(result, Failure):
                     result.raiseException()
             if problems:

@@ -59,7 +59,7 @@ class Inquiries:
     threads: IThreads
     clock: IReactorTime
     now: Callable[[], datetime]
-    on_news: Callable[[Upstream, Said], object] = lambda *_: None  # hears of every page that an upstream has sent
+    on_news: Callable[[Upstream, Said], object] = lambda *_: None  # hears of every page that an upstream has sent or confirmed
     _asking: Flights = Factory(Flights)
     _errands: Errands = Factory(Errands)
     _unkept: dict[tuple[str, str], Said] = Factory(dict)  # what was said and is being written, by upstream and name
@@ -229,7 +229,9 @@ class Inquiries:
             fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=PATIENCE)
             self._wake(upstream, name)
             if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None and known.etag:
-                return self._note(evolve(known, fetched_at=self.now()), confirmed=True)
+                said = self._note(evolve(known, fetched_at=self.now()), confirmed=True)
+                self.on_news(upstream, said)
+                return said
             if fetched.status == HTTPStatus.OK:
                 page, etag = await self._read(upstream, name, fetched, whole=number == 0), fetched.headers.get("etag", "")
                 break

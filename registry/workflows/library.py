@@ -314,6 +314,10 @@ class Library:
                 self._files.drop(key)
         self._foreign_files.clear()
 
+    def forget_page(self, name: Name) -> None:
+        """More is known of an upstream's files of this name than its page says."""
+        self._forget_foreign(name.normalized)
+
     def _forget_foreign(self, name: str) -> None:
         """What is let in of one name has changed."""
         self._flights.overtake(lambda about: about.name == name)

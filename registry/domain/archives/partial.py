@@ -1,9 +1,11 @@
 """Archives of which only some parts are here, read by those who read whole ones."""
 
-import io
 from errno import EINVAL
 
-from attrs import frozen
+from attrs import define, field, frozen
+
+# From where a place is counted, as for every file: the beginning, here, the end.
+_BEGINNING, _HERE, _END = range(3)
 
 
 @frozen
@@ -17,24 +19,23 @@ class Missing(Exception):
     stop: int
 
 
-class PartialFile(io.RawIOBase):
+@define(eq=False)
+class PartialFile:
     """A file of `size` bytes, to be read and sought in like any, of which those are here that were added.
 
     Reading others raises `Missing`, whatever could have been read before them.
     """
 
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.size = size
-        self._at = 0
-        self._parts: list[tuple[int, bytes]] = []  # where each begins, and its bytes; they may overlap, and then agree
+    size: int
+    _at: int = field(init=False, default=0)
+    _parts: list[tuple[int, bytes]] = field(init=False, factory=list)  # where each begins, and its bytes; they may overlap, and then agree
 
     def add(self, start: int, data: bytes) -> None:
         """Here are the bytes from `start` on."""
         self._parts.append((start, data))
 
     def read(self, count: int | None = -1) -> bytes:
-        """RawIOBase."""
+        """BinaryIO."""
         stop = self.size if count is None or count < 0 else min(self.size, self._at + count)
         at, pieces = self._at, []
         while at < stop:
@@ -47,22 +48,14 @@ class PartialFile(io.RawIOBase):
         self._at = max(self._at, stop)
         return b"".join(pieces)
 
-    def readable(self) -> bool:
-        """RawIOBase."""
-        return True
-
-    def seekable(self) -> bool:
-        """RawIOBase."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """RawIOBase. A place before the beginning is refused as by a file on a disk."""
-        at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}[whence]
+    def seek(self, offset: int, whence: int = _BEGINNING) -> int:
+        """BinaryIO. A place before the beginning is refused as by a file on a disk."""
+        at = offset + {_BEGINNING: 0, _HERE: self._at, _END: self.size}[whence]
         if at < 0:
             raise OSError(EINVAL, "a place before the beginning of the file")
         self._at = at
         return at
 
     def tell(self) -> int:
-        """RawIOBase."""
+        """BinaryIO."""
         return self._at
