@@ -22,7 +22,7 @@ from registry.interfaces import IFetcher, IThreads
 # .dist-info, which comes last (PEP 427).
 TAIL = 66 << 10
 # The parts of one file beside its end: how many, how large one, and all of them. A central directory has 4 MB at the very most, METADATA 8.
-_PARTS, _PART, _ALL = 12, 4 << 20, 12 << 20
+_PARTS, _PART, _ALL = 6, 4 << 20, 12 << 20
 # More than is needed is asked for, as what is needed next mostly lies behind it.
 _AHEAD = 64 << 10
 _TIMEOUT = 10.0
