@@ -49,6 +49,8 @@ class Filling:
         key = (upstream.name, said.name.normalized)
         if self._over or upstream.mode not in {Mode.CACHE, Mode.STREAM} or said.page is None or key in self._under_way:
             return
+        if not said.page.status.offers_files:
+            return
         lacking = [file for file in said.page.files if _lacks(upstream, file) and not self._is_left_alone(upstream, file)]
         if lacking:
             self._under_way.add(key)

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from attrs import Factory, define, evolve, frozen
 
@@ -146,7 +145,8 @@ class Glimpses:
 
 
 def _origin(file: File) -> str:
-    return urlsplit(file.url).netloc
+    """Scheme and host, whatever else is in the address."""
+    return "/".join(file.url.split("/", 3)[:3])
 
 
 def _demand_size(upstream: Upstream, file: File, size: int) -> None:

@@ -17,7 +17,7 @@ from twisted.logger import LogEvent, capturedLogs, formatEvent
 
 from registry.domain.archives.checks import Checks
 from registry.domain.errors import UpstreamBroken
-from registry.domain.model import File, Page
+from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.upstream import Mode, Said, Upstream
 from registry.outward import core_metadata
@@ -178,6 +178,15 @@ def test_who_is_not_to_be_asked_is_not(desk: Desk, mode: Mode) -> None:
     """Of an upstream that is offline, off, or that clients are sent to, nothing is found out."""
     desk.world.upstream.add(wheel("demo"))
     desk.hear(upstream=evolve(INDEX, mode=mode))
+    assert desk.asked == []
+
+
+def test_what_is_not_offered_is_not_looked_at(desk: Desk) -> None:
+    """Files of a name that its upstream has quarantined are offered to nobody, and not asked about (hardening row 20)."""
+    desk.world.upstream.add(wheel("demo"))
+    said = desk.said()
+    assert said.page is not None
+    desk.hear(evolve(said, page=evolve(said.page, status=ProjectStatus.QUARANTINED)))
     assert desk.asked == []
 
 
