@@ -16,7 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 
 from registry.domain.archives.checks import Checks
-from registry.domain.errors import UpstreamBroken
+from registry.domain.errors import Unavailable, UpstreamBroken
 from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.upstream import Mode, Said, Upstream
@@ -55,6 +55,7 @@ class Desk:
     world: World = Factory(World.of)
     late: timedelta = timedelta()
     takes: bool = True  # amendments
+    broken: bool = False  # where core metadata is kept
     kept: dict[str, bytes] = Factory(dict)
     amended: list[Page] = Factory(list)
     names: list[Name] = Factory(list)
@@ -86,6 +87,8 @@ class Desk:
 
     async def _keep(self, upstream: Upstream, name: Name, file: File, data: bytes) -> None:
         assert (upstream.name, name) == ("index", DEMO)
+        if self.broken:
+            raise Unavailable(part="storage")
         self.kept[file.filename] = data
 
     def said(self, name: Name = DEMO) -> Said:
@@ -217,6 +220,18 @@ def test_the_newest_come_first(desk: Desk) -> None:
     assert all(file.size is not None for file in files.values())
 
 
+def test_what_has_no_version_comes_last(desk: Desk) -> None:
+    """Files of old spellings, of which no PEP 440 version can be made, are asked about after all others."""
+    desk.world.upstream.add_many("demo", MOST)
+    desk.world.upstream.add(evolve(sdist("demo", "banana"), filename="demo-banana.tar.gz"))
+    said = desk.said()
+    assert said.page is not None
+    odd = evolve(said.page.files[0], version="banana", filename="demo-banana.tar.gz", url="http://index.test/files/demo/demo-banana.tar.gz")
+    desk.hear(evolve(said, page=evolve(said.page, files=(odd, *said.page.files))))
+    assert len(desk.asked) == MOST
+    assert odd.filename not in {filename for _, filename, _ in desk.asked}
+
+
 def test_few_are_asked_about_at_once(desk: Desk) -> None:
     """Four files of a page are asked about at a time, eight of all pages."""
     upstream = desk.world.upstream
@@ -283,6 +298,17 @@ def test_a_stop_waits_for_no_answer(desk: Desk) -> None:
     done(desk.filling.settled())
     desk.hear(said)
     assert (len(desk.asked), desk.amended) == (2, [])
+
+
+def test_what_cannot_be_kept_is_not_offered(desk: Desk, events: Sequence[LogEvent]) -> None:
+    """Where core metadata cannot be kept, the page stays as it is, the log says so, and it is tried again with the next page."""
+    desk.world.upstream.add(wheel("demo"))
+    desk.broken = True
+    desk.hear()
+    assert (desk.amended, desk.names) == ([], [])
+    assert any("finding out what index does not tell of demo failed" in (formatEvent(event) or "") for event in events)
+    desk.broken = False
+    assert [file.filled for file in desk.hear().values()] == [EVERYTHING]
 
 
 def test_what_was_said_anew_is_not_amended(desk: Desk) -> None:
@@ -410,8 +436,8 @@ def bomb() -> bytes:
 
 
 def vast_directory() -> bytes:
-    """Bytes that end as a zip whose central directory has a byte more than 4 MiB."""
-    directory = (4 << 20) + 1
+    """Bytes that end as a zip whose central directory has a byte more than 4 MiB before what is asked for of its end."""
+    directory = (4 << 20) + TAIL - 22 + 1
     return bytes(directory) + struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, directory, 0, 0)
 
 
