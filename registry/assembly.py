@@ -28,6 +28,7 @@ from registry.trust.verifier import AttestationVerifier
 from registry.web.access_log import AccessLog
 from registry.web.site import RegistrySite
 from registry.welcome import Started
+from registry.workflows.ahead import Ahead
 from registry.workflows.downloads import Downloads
 from registry.workflows.founding import found
 from registry.workflows.keeping import Keeping
@@ -120,6 +121,7 @@ def assemble(
         keeping=parts.keeping,
         refusals=parts.refusals,
         attestations=parts.attestations,
+        ahead=parts.ahead,
         outward=parts.outward,
         site=parts.site,
         log=log,
@@ -149,6 +151,7 @@ class RegistryService(Service):
     keeping: Keeping
     refusals: Refusals
     attestations: AttestationVerifier | None
+    ahead: Ahead | None
     outward: Outward
     site: RegistrySite
     log: AccessLog | None
@@ -254,6 +257,8 @@ class RegistryService(Service):
             self.site.abort()
             await gone
         await self.publisher.settled()
+        if self.ahead is not None:
+            self.ahead.stop()
         self.outward.filling.stop()
         await self.outward.filling.settled()
         await self.outward.fallback.inquiries.settled()

@@ -71,6 +71,7 @@ from registry.web.rest.users import Users
 from registry.web.routes import Route, Routes
 from registry.web.site import RegistrySite
 from registry.web.upload import Uploads
+from registry.workflows.ahead import Ahead
 from registry.workflows.bundle import Bundles
 from registry.workflows.curation import Curation
 from registry.workflows.downloads import Downloads
@@ -187,6 +188,7 @@ class Composition:
     keeping: Keeping  # likewise, tidied, and pruned
     refusals: Refusals  # to be flushed now and then
     attestations: AttestationVerifier | None  # to be loaded before the first upload
+    ahead: Ahead | None  # to be stopped
     outward: Outward  # to be loaded before the first miss, refreshed now and then, and its client closed
     routes: Routes
     site: RegistrySite
@@ -279,6 +281,7 @@ def compose(
     for listener in (gate.forget, library.forget, settings.hear, keeping.hear):
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=settings.upload_limit, threads=files)
+    ahead = Ahead(library=library, threads=files) if config.upstream.ahead else None
     pypi = PyPI(
         gate=gate,
         library=library,
@@ -287,6 +290,7 @@ def compose(
         uploads=uploads,
         external_url=external_url,
         on_download=downloads.note,
+        ahead=ahead,
     )
     families = (
         Front(external_url=external_url),
@@ -334,6 +338,7 @@ def compose(
         keeping=keeping,
         refusals=refusals,
         attestations=attestations,
+        ahead=ahead,
         outward=beyond,
         routes=routes,
         site=site,

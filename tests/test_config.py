@@ -99,6 +99,7 @@ def test_every_setting_has_a_variable(section: str, key: str, default: str, doc:
         "files": "7",
         "accept_identical": "yes",
         "enabled": "no",
+        "ahead": "no",
         "external_url": "http://other.test",
         "url": "http://other.test",
         "projects": "their/* = our/*",

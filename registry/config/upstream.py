@@ -56,6 +56,9 @@ class Upstream(UpstreamIndex):
         "yes", switch, "Whether names not held here may be asked upstream, unless an administrator says otherwise while it runs."
     )
     cache_size: int = key("20G", size, "Room for upstreams' files that are kept, in bytes; the least recently used go first.")
+    ahead: bool = key(
+        "yes", switch, "Whether what a package requires is asked for as soon as a client reads that, so that it need not wait for it."
+    )
     allow_private: tuple[str, ...] = key(
         "",
         networks,

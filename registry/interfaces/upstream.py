@@ -20,13 +20,13 @@ class IUpstreamCatalog(Interface):
         It is shared among several if one of them shares it, and so do all of them that hold something under it.
         """
 
-    async def dossier(  # noqa: PLR0917 - one question, so that it takes one visit to the catalog
+    async def dossier(
         name: Name, project_ids: Sequence[int], place: Place | None, sources: Sequence[str], at_hand: Mapping[str, Said]
     ) -> Dossier:
-        """The `Dossier` of a name for these projects: its claim, whether upstreams may be asked in `place` (None: they may not), and if they
-        may, what these upstreams said and what of theirs is kept. True to the last commit of anybody.
+        """The `Dossier` of a name for these projects. True to the last commit of anybody.
 
-        `at_hand`: what the caller knows by upstream already; what is still so is given back instead of being read anew.
+        That is its claim, whether upstreams may be asked in `place` (None: they may not), and if they may, what these upstreams said and
+        what of theirs is kept. `at_hand`: what the caller knows by upstream already; what is still so is given back, not read anew.
         """
 
     async def share(project_id: int, name: Name, actor: Actor, *, shared: bool) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 
 from attrs import frozen
@@ -46,13 +46,21 @@ class Built:
         return sorted([self.sha256, *beside])
 
 
-def wheel(name: str = "demo", version: str = "1.0", *, requires_python: str = "", payload: bytes = b"", tag: str = "py3-none-any") -> Built:
-    """A small honest wheel; `payload` makes its bytes differ."""
+def wheel(
+    name: str = "demo",
+    version: str = "1.0",
+    *,
+    requires_python: str = "",
+    requires: Sequence[str] = (),
+    payload: bytes = b"",
+    tag: str = "py3-none-any",
+) -> Built:
+    """A small honest wheel; `payload` makes its bytes differ, `requires` are its dependencies."""
     stem = f"{name.replace('-', '_')}-{version}"
     info = f"{stem}.dist-info"
     members = {
         f"{name.replace('-', '_')}/payload.bin": payload,
-        f"{info}/METADATA": _metadata(name, version, requires_python).encode(),
+        f"{info}/METADATA": _metadata(name, version, requires_python, requires).encode(),
         f"{info}/WHEEL": f"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\n{_tag_lines(tag)}".encode(),
     }
     return Built(name=name, version=version, filename=f"{stem}-{tag}.whl", content=wheel_of(members, info))
@@ -90,9 +98,10 @@ def sdist(name: str = "demo", version: str = "1.0", *, requires_python: str = ""
     return Built(name=name, version=version, filename=f"{stem}.tar.gz", content=written.getvalue())
 
 
-def _metadata(name: str, version: str, requires_python: str) -> str:
-    requires = f"Requires-Python: {requires_python}\n" if requires_python else ""
-    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: for tests\n{requires}\nA description.\n"
+def _metadata(name: str, version: str, requires_python: str, requires: Sequence[str] = ()) -> str:
+    more = f"Requires-Python: {requires_python}\n" if requires_python else ""
+    more += "".join(f"Requires-Dist: {line}\n" for line in requires)
+    return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: for tests\n{more}\nA description.\n"
 
 
 BOUNDARY = "0123456789abcdef"

@@ -9,12 +9,14 @@ from attrs import frozen
 
 from registry.domain.access import Permission, Project
 from registry.domain.errors import InvalidName, UnknownFile, UnknownName
+from registry.domain.filenames import METADATA_ENDING
 from registry.domain.names import Name
 from registry.web.download import send_file
 from registry.web.errors import secure
 from registry.web.routes import Call, Route
 from registry.web.simple import answer_page, asks_anew, is_public, mount, send_elsewhere, tell_origin, wanted_representation
 from registry.web.upload import Uploads
+from registry.workflows.ahead import Ahead
 from registry.workflows.arrivals import Elsewhere
 from registry.workflows.gate import Gate
 from registry.workflows.history import History
@@ -39,6 +41,7 @@ class PyPI:
     uploads: Uploads
     external_url: Callable[[], str]
     on_download: Callable[[int], object]  # hears the number of each file that is fetched
+    ahead: Ahead | None = None  # hears of core metadata that clients are given
 
     def routes(self) -> Sequence[Route]:
         """GitLab's routes 1 to 4 and 6 to 8."""
@@ -65,14 +68,17 @@ class PyPI:
         """One name's files. 404 where there are none: clients with several indexes then try the next one."""
         representation = wanted_representation(call)
         view = await self.view(call)
-        base = self.external_url() or mount(call.request)
         try:
-            rendered = await self.library.page(view, await self._meant(view, name), representation, base, anew=asks_anew(call))
+            rendered = await self.library.page(view, await self._meant(view, name), representation, self._base(call), anew=asks_anew(call))
         except InvalidName:
             raise UnknownName(name=name) from None
         except Elsewhere as there:
             return send_elsewhere(call, there.url)
         return await answer_page(call, self.library, rendered, representation.content_type)
+
+    def _base(self, call: Call) -> str:
+        """What links on pages begin with."""
+        return self.external_url() or mount(call.request)
 
     async def _meant(self, view: View, spelling: str) -> Name:
         """The name that is meant. Raises `InvalidName`."""
@@ -108,6 +114,8 @@ class PyPI:
             on_sent = partial(self.on_download, held.file.id)
         tell_origin(call, held, self.library)
         call.keep(held, on_sent)
+        if sent and self.ahead is not None and filename.endswith(METADATA_ENDING):
+            self.ahead.follow(view, held.file, blob, self._base(call))
         return await send_file(call, held.file, blob, public=is_public(call))
 
     async def upload(self, call: Call) -> bytes:

@@ -135,6 +135,10 @@ class Fallback:
             return []
         return [upstream for upstream in self.upstreams if upstream.serves(name.normalized)]
 
+    def keeps(self, source: str) -> bool:
+        """Whether files of the upstream of this name are kept here."""
+        return any(upstream.name == source and upstream.mode is Mode.CACHE for upstream in self.upstreams)
+
     async def course(self, projects: Sequence[int], name: Name, *, held: bool) -> tuple[Course, Policy]:
         """What becomes of a question about a name in these projects, which hold it or not, and the policy for it.
 

@@ -143,10 +143,20 @@ class Library:
         """How much of `budget` and of `small_budget` is taken, in bytes."""
         return self._pages.bytes, self._files.bytes
 
-    async def page(self, view: View, name: Name, representation: Representation, base: str, *, anew: bool = False) -> Rendered:
+    async def page(
+        self,
+        view: View,
+        name: Name,
+        representation: Representation,
+        base: str,
+        *,
+        anew: bool = False,
+        seen: Callable[[Page], object] = lambda _: None,
+    ) -> Rendered:
         """The page of `name`. Raises `UnknownName` where the view holds no file of it.
 
-        `anew`: what upstreams said of it more than five seconds ago, though it be that there is none, will not do.
+        `anew`: what upstreams said of it more than five seconds ago, though it be that there is none, will not do. `seen` hears of what the
+        page is made of, if it is made for this.
         """
         key = (view.scope, view.projects, name.normalized, representation, base)
 
@@ -159,6 +169,7 @@ class Library:
                 self._forget_foreign(name.normalized)
             if whole is None:
                 raise UnknownName(name=name.normalized)
+            seen(whole)
             rendered = await self._render(key, whole, Links(base=base, scope=view.scope), representation)
             if offer is not None:
                 rendered.since = None if offer.said_at is None else offer.said_at.timestamp()

@@ -32,12 +32,12 @@ _BATCH = 500
 @implementer(IUpstreamCatalog)
 @frozen
 class SqlUpstream:
-    """What is ours, what upstreams said, and what of theirs is kept. `default`: whether upstreams may be asked where nobody says anything."""
+    """What is ours, what upstreams said, and what of theirs is kept. `default`: whether they may be asked where nobody says anything."""
 
     _database: Database
     _default: bool = True
 
-    async def dossier(  # noqa: PLR0917 - one question, so that it takes one visit to the catalog
+    async def dossier(
         self, name: Name, project_ids: Sequence[int], place: Place | None, sources: Sequence[str], at_hand: Mapping[str, Said]
     ) -> Dossier:
         """IUpstreamCatalog."""
