@@ -91,8 +91,11 @@ class Filling:
                     name=said.name.normalized,
                     problem=problems[0],
                 )
+            incomplete = [file for file in found.values() if _lacks(upstream, file)]
             page = evolve(said.page, files=tuple(found.get(_key(upstream, file), file) for file in said.page.files))
             if found and await self.amend(said, page):
+                for file in incomplete:
+                    self._leave_alone(upstream, file)
                 self.on_filled(said.name)
         finally:
             self._under_way.discard((upstream.name, said.name.normalized))
@@ -117,10 +120,10 @@ class Filling:
                 continue
             finally:
                 self._places.release()
-            if filled is not file:
-                found[_key(upstream, file)] = filled
-            if _lacks(upstream, filled):
+            if filled is file:
                 self._leave_alone(upstream, file)
+            else:
+                found[_key(upstream, file)] = filled
 
     async def _filled(self, upstream: Upstream, name: Name, file: File) -> File:
         """The file with what its server tells."""

@@ -178,9 +178,16 @@ class Inquiries:
         said = self._unkept.get((upstream.name, name.normalized))
         return said if said is not None else await self.catalog.said(upstream.name, name)
 
+    def _by_now(self, upstream: Upstream, name: Name, known: Said | None) -> Said | None:
+        """What is known by now of what was `known`: more may have been found out meanwhile."""
+        found = self._at_hand.find((upstream.name, name.normalized))
+        return found.said if found is not None and (known is None or found.said.fetched_at >= known.fetched_at) else known
+
     async def amend(self, said: Said, page: Page) -> bool:
         """Keep `page`, which tells more about the files of what was said; not if something else was said since (False)."""
-        known = self._unkept.get((said.source, said.name.normalized)) or await self.catalog.said(said.source, said.name)
+        key = (said.source, said.name.normalized)
+        known = self._unkept.get(key) or await self.catalog.said(said.source, said.name)
+        known = self._unkept.get(key, known)  # whatever was said while that was read
         if known is None or known.page != said.page:
             return False
         self._note(evolve(known, page=page))
@@ -229,7 +236,7 @@ class Inquiries:
             fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=PATIENCE)
             self._wake(upstream, name)
             if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None and known.etag:
-                said = self._note(evolve(known, fetched_at=self.now()), confirmed=True)
+                said = self._note(evolve(self._by_now(upstream, name, known) or known, fetched_at=self.now()), confirmed=True)
                 self.on_news(upstream, said)
                 return said
             if fetched.status == HTTPStatus.OK:
@@ -238,7 +245,8 @@ class Inquiries:
             if fetched.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
                 raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} when asked for a page")
         if page is not None:
-            page = carried(page, None if known is None else known.page)
+            before = self._by_now(upstream, name, known)
+            page = carried(page, None if before is None else before.page)
         else:
             etag = ""
         said = self._note(Said(source=upstream.name, name=name, page=page, etag=etag, fetched_at=self.now()))

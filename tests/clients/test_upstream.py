@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 
-from registry.testing import Built, FakeUpstream, serving_upstream
+from registry.testing import Built, FakeUpstream, Style, serving_upstream
 from registry.testing.distributions import wheel_of
 from tests.clients.conftest import Client, make_client
 from tests.clients.distributions import form
@@ -68,9 +68,9 @@ class Beside:
 
 
 @contextmanager
-def beside(folder: Path, *, more: Mapping[str, str] | None = None, listen: str = LOOPBACK) -> Iterator[Beside]:
+def beside(folder: Path, *, more: Mapping[str, str] | None = None, listen: str = LOOPBACK, style: Style | None = None) -> Iterator[Beside]:
     """Start both; every page is asked for again each time."""
-    upstream = FakeUpstream()
+    upstream = FakeUpstream(style=style or Style())
     upstream.add(*chained(PUBLIC, []))
     with ExitStack() as stack:
         url = stack.enter_context(serving_upstream(upstream))
@@ -145,6 +145,21 @@ def test_uv_installs_a_tree_that_nobody_has_asked_for(tmp_path: Path) -> None:
         asked = [one.path for one in made.upstream.requests]
         assert len(asked) == len(set(asked)) == 3 * len(PUBLIC)
         assert not made.upstream.mentions("acme")
+
+
+def test_uv_resolves_by_what_was_found_out(tmp_path: Path) -> None:
+    """Of an index that tells only names and digests a tree is resolved without a wheel, once the ends of these were looked at."""
+    with beside(tmp_path, style=Style(json=False, metadata=False, times=False)) as made:
+        for name in PUBLIC:
+            page = partial(made.server.ask, "GET", f"{made.server.api()}/simple/{name}/")
+            eventually(lambda page=page: b"data-core-metadata" in page().body, f"the core metadata of {name}")  # type: ignore[misc]
+        site = tmp_path / "site"
+        where = ("--index-url", made.server.index(), "--python", sys.executable, "--target", site)
+        with made.server.log_of(".whl") as paths:
+            make_client(tmp_path / "client").uv("pip", "install", "--dry-run", *where, PUBLIC[0]).worked()
+        asked = paths()
+        assert len(asked) == len(PUBLIC)
+        assert all(path.endswith(".whl.metadata") for path in asked)
 
 
 def test_a_lock_works_against_an_emptied_registry(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from attrs import evolve
 
 from registry.config import Curation
@@ -13,7 +14,7 @@ from registry.testing import OPERATOR, Built, FakeUpstream, done, sdist, wheel
 from registry.testing.troubles import HTML
 from registry.testing.upstream import Style
 from registry.workflows.glimpses import TAIL
-from tests.beyond import Beyond, configured, file_path, large
+from tests.beyond import Beyond, configured, file_path, large, page_path
 from tests.conftest import Start
 
 BARE = Style(json=False, metadata=False, times=False, etags=False, modified=True)
@@ -86,6 +87,28 @@ def test_a_page_from_before_is_filled_in_once_it_is_confirmed(start: Start) -> N
     beyond.page()
     beyond.settle()
     assert beyond.files()[BIG.filename]["core-metadata"] == {"sha256": sha256(BIG.metadata)}
+
+
+@pytest.mark.parametrize("etags", [False, True])
+def test_what_is_found_out_while_the_page_is_asked_for_stays(start: Start, etags: bool) -> None:
+    """Facts that come between the question for a page and its answer, be it that nothing has changed, are not lost with the answer."""
+    upstream = FakeUpstream(style=evolve(BARE, etags=etags, modified=False))
+    upstream.add(BIG)
+    beyond = start(upstream, configured(fresh_for=1.0), fills=True)
+    looked = upstream.hold("/files/")
+    assert "size" not in beyond.files()[BIG.filename]
+    answered = upstream.hold("/simple/demo/")
+    beyond.pass_time(1)
+    asking = beyond.begin(page_path("demo"))
+    looked.open()
+    beyond.settle(asking)
+    answered.open()
+    beyond.settle(asking)
+    assert beyond.files()[BIG.filename]["core-metadata"] == {"sha256": sha256(BIG.metadata)}
+    assert upstream.asked("/simple/demo/") == 2
+    beyond.pass_time(1)
+    assert beyond.files()[BIG.filename]["core-metadata"] == {"sha256": sha256(BIG.metadata)}
+    assert looked_at(beyond) == [("GET", f"bytes=-{TAIL}")]
 
 
 def test_metadata_that_made_room_is_read_again(start: Start) -> None:

@@ -311,8 +311,10 @@ def test_what_cannot_be_kept_is_not_offered(desk: Desk, events: Sequence[LogEven
     assert [file.filled for file in desk.hear().values()] == [EVERYTHING]
 
 
-def test_what_was_said_anew_is_not_amended(desk: Desk) -> None:
-    """Where something else was said of the name meanwhile, nobody is told of more facts, and the next page is looked at again."""
+@pytest.mark.parametrize("modified", [True, False], ids=["everything is told", "no time is told"])
+def test_what_was_said_anew_is_not_amended(desk: Desk, modified: bool) -> None:
+    """Where something else was said of the name meanwhile, nobody is told of more facts, and the next page is looked at again at once."""
+    desk.world.upstream.style = evolve(BARE, modified=modified)
     desk.takes = False
     desk.world.upstream.add(sdist("demo"))
     said = desk.said()
@@ -321,6 +323,9 @@ def test_what_was_said_anew_is_not_amended(desk: Desk) -> None:
     desk.takes = True
     desk.hear(said)
     assert desk.names == [DEMO]
+    desk.world.upstream.requests.clear()
+    desk.hear(evolve(said, page=desk.amended[-1]))
+    assert desk.asked == [], "what no time is told of is left alone"
 
 
 # --- servers that do not do as they should ---
