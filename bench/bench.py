@@ -118,6 +118,12 @@ def digests(path: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
 # --- servers ---
 
 
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 class Server:
     """One contender, pinned to its CPU."""
 
@@ -128,9 +134,7 @@ class Server:
     def __init__(self, top: Path) -> None:
         self.top, self.work = top, top / self.name
         self.work.mkdir(exist_ok=True)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.log = (self.work / "log").open("ab")
         began = time.perf_counter()
         self.process = subprocess.Popen(

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure what comes from upstream, beside devpi and proxpi in front of the same index, and beside going there directly.
 
-    python bench/upstream.py installs pages crowd big first [--rounds 3] [--dir DIR]
+    python bench/upstream.py installs pages crowd big first [--rounds 3] [--dir DIR] [--distance 30]
 
 The index is nginx over PEP 691 pages and files. See README.md.
 """
@@ -25,7 +25,7 @@ from urllib.parse import urljoin, urlsplit
 
 from peers import Devpi, Proxpi
 
-from bench import GB, JSON, LOAD_CPU, Bench, Nginx, Server, Uploader, wheel
+from bench import GB, JSON, LOAD_CPU, Bench, Nginx, Server, Uploader, free_port, wheel
 
 CLIENTS = ("pip", "uv")
 CROWD = 50
@@ -36,9 +36,22 @@ class Index(Nginx):
 
     name, index, cpu_number = "direct", "/simple/", LOAD_CPU
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, distance: float) -> None:
         self.pages: dict[str, list[dict[str, object]]] = {}
         super().__init__(top)
+        if distance:
+            near, self.port = self.port, free_port()
+            relay = [sys.executable, str(Path(__file__).with_name("distant.py")), str(self.port), str(near), str(distance)]
+            self.relay = subprocess.Popen(["taskset", "-c", LOAD_CPU, *relay], start_new_session=True)
+            while self.get("/simple/") == 0:
+                time.sleep(0.01)
+
+    relay: subprocess.Popen[bytes] | None = None
+
+    def stop(self) -> None:
+        super().stop()
+        if self.relay is not None:
+            self.relay.kill()
 
     def command(self) -> list[str]:
         command = super().command()
@@ -112,13 +125,15 @@ class UpstreamBench(Bench):
     """The workloads of this file."""
 
     def save(self, workload: str, server: Server, **figures: object) -> None:
+        if self.args.distance:
+            workload = f"{workload}, upstream {self.args.distance:g} ms away"
         super().save(workload, server, **figures, load=round(os.getloadavg()[0], 1))
 
     def open(self) -> None:
         """The upstream with all that is asked of it, and who stands in front of it, each on an empty directory."""
         for name in ("direct", *(kind.name for kind in (Fresh, Devpi, Proxpi))):
             shutil.rmtree(self.top / name, ignore_errors=True)
-        self.upstream = Index(self.top)
+        self.upstream = Index(self.top, self.args.distance)
         wanted = self.args.workloads
         for number in range(self.args.rounds):
             for client in CLIENTS if "installs" in wanted else ():
@@ -291,6 +306,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3, help="of each wrk run")
     parser.add_argument("--bytes", type=int, default=GB, help="size of the big file")
+    parser.add_argument("--distance", type=float, default=0, help="how far away the upstream is: milliseconds there and back")
     parser.add_argument("--only", nargs="*", help="names of the servers to measure")
     args = parser.parse_args()
     os.sched_setaffinity(0, {int(LOAD_CPU)})
