@@ -278,7 +278,7 @@ def compose(
     beyond.filling.on_filled = library.forget_page
     keeping.retention = Retention.of(beyond.fallback.upstreams)
     curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
-    for listener in (gate.forget, library.forget, settings.hear, keeping.hear):
+    for listener in (gate.forget, library.forget, beyond.fallback.hear, beyond.filling.forget, settings.hear, keeping.hear):
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=settings.upload_limit, threads=files)
     ahead = Ahead(library=library, threads=files) if config.upstream.ahead else None

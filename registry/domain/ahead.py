@@ -1,6 +1,7 @@
 """What a resolver is about to ask for, once it has read what a package requires."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 from attrs import frozen
 from packaging.requirements import InvalidRequirement, Requirement
@@ -12,6 +13,9 @@ from registry.domain.names import Name
 from registry.domain.versions import Version
 
 _ANY = "-none-any.whl"
+# Requirements of a package that are looked at, how long one of them may be in characters, and of how many clauses: reading them, and
+# comparing a page's versions with them, takes time that whoever writes core metadata must not be able to choose.
+LINES, LONGEST, CLAUSES = 1000, 1000, 20
 
 
 @frozen(kw_only=True)
@@ -25,13 +29,18 @@ class Wanted:
 def wanted_next(requires_dist: Iterable[str], most: int) -> list[Wanted]:
     """The first `most` names that an installation without extras requires, on whatever platform; what cannot be read requires nothing."""
     found: dict[str, Wanted] = {}
-    for line in requires_dist:
+    for line in islice(requires_dist, LINES):
         if len(found) >= most:
             break
+        if len(line) > LONGEST:
+            continue
         try:
             requirement = Requirement(line)
             name = Name(requirement.name)
-        except (InvalidRequirement, InvalidName):
+        except (InvalidRequirement, InvalidName, RecursionError):
+            # The last: each parenthesis in a marker is another call of a function by itself.
+            continue
+        if len(requirement.specifier) > CLAUSES:
             continue
         if requirement.url is None and not (requirement.marker is not None and "extra" in str(requirement.marker)):
             found.setdefault(name.normalized, Wanted(name=name, versions=requirement.specifier))

@@ -13,12 +13,13 @@ from twisted.python.failure import Failure
 
 from registry.domain.ahead import Wanted, likeliest, wanted_next
 from registry.domain.archives.core_metadata import CoreMetadata
-from registry.domain.errors import InvalidArchive, RegistryError
+from registry.domain.errors import InvalidArchive, RegistryError, UpstreamUnavailable
 from registry.domain.filenames import METADATA_ENDING, Kind
 from registry.domain.model import File, Page
 from registry.domain.negotiation import Representation
 from registry.interfaces import IOpenBlob, IThreads
 from registry.workflows.arrivals import Elsewhere
+from registry.workflows.inquiries import RESPITE
 from registry.workflows.library import Library, View
 
 _log = Logger()
@@ -26,6 +27,8 @@ _log = Logger()
 _NAMES = 64
 # At once, for all clients together, so that what they ask themselves has the upstream's ear.
 _AT_ONCE = 6
+# How many names wait for their turn; what is required beyond is asked for when the client does.
+WAITING = 1000
 # Wheels up to this size are fetched, too: what is in vain if a resolver chooses another version is little.
 SMALL = 256 << 10
 # How long the requirements of a file are not followed again, and how many such files are remembered.
@@ -47,6 +50,7 @@ class Ahead:
     _places: DeferredSemaphore = Factory(lambda: DeferredSemaphore(_AT_ONCE))
     _under_way: "set[Deferred[Any]]" = Factory(set)
     _over: bool = False
+    _respite: datetime | None = None  # an upstream failed, and until then nothing is asked that nobody has asked for
 
     def follow(self, view: View, file: File, metadata: IOpenBlob, base: str) -> None:
         """Somebody is given the core `metadata` of a file, and may want what that requires; `base` is that of the links on his pages.
@@ -54,7 +58,7 @@ class Ahead:
         What is not in memory is left alone, and so is what was followed a moment ago.
         """
         key, now = (view.scope, view.projects, file.sha256), self.library.now()
-        if self._over or metadata.data is None or now - self._read.get(key, now - AGAIN) < AGAIN:
+        if metadata.data is None or now - self._read.get(key, now - AGAIN) < AGAIN or not self._may_ask():
             return
         self._read[key] = now
         self._read.move_to_end(key)
@@ -81,15 +85,21 @@ class Ahead:
     async def _follow(self, view: View, raw: bytes, base: str) -> None:
         with suppress(InvalidArchive):
             for wanted in await self.threads.run(_requirements, raw):
-                self._begin(self._in_turn(view, wanted, base))
+                if len(self._under_way) < WAITING:
+                    self._begin(self._in_turn(view, wanted, base))
+
+    def _may_ask(self) -> bool:
+        return not self._over and (self._respite is None or self._respite <= self.library.now())
 
     async def _in_turn(self, view: View, wanted: Wanted, base: str) -> None:
         await self._places.acquire()
         try:
+            if self._may_ask():
+                await self._ask(view, wanted, base)
+        except (RegistryError, Elsewhere) as error:
             # Whoever asks for it himself is told what is wrong.
-            with suppress(RegistryError, Elsewhere):
-                if not self._over:
-                    await self._ask(view, wanted, base)
+            if isinstance(error, UpstreamUnavailable):
+                self._respite = self.library.now() + RESPITE
         finally:
             self._places.release()
 

@@ -1,8 +1,10 @@
 """Names that are not held here: what upstreams say of them, under the policy, and their files. Never a word about a name that is ours."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Any, TypeVar
 
 from attrs import define, evolve, frozen
 
@@ -12,7 +14,7 @@ from registry.domain.curation.judging import judge, next_change, permitted
 from registry.domain.curation.policy import Policy, is_reserved, unreserved
 from registry.domain.errors import PolicyRefused, UnknownFile, UpstreamBroken, UpstreamRefused, UpstreamUnavailable
 from registry.domain.filenames import METADATA_ENDING
-from registry.domain.model import File, Page
+from registry.domain.model import Change, File, Page
 from registry.domain.names import Name
 from registry.domain.releases import LONGEST_NAME
 from registry.domain.simple import BY_NAME
@@ -21,6 +23,10 @@ from registry.interfaces import IFetcher, IForwarding, IThreads, IUpstreamCatalo
 from registry.workflows.arrivals import Arrival, Arrivals, Elsewhere
 from registry.workflows.inquiries import RESPITE, Inquiries
 
+T = TypeVar("T")
+
+# Changes that are only told, after which everything is as it was.
+TELLING = "policy."
 # A file that a lock file names may be newer than what was said of its name: then it is asked again, unless that was just now.
 _JUST_NOW = timedelta(seconds=10)
 _PROVENANCE, _PROVENANCE_BYTES, _TIMEOUT = "application/vnd.pypi.integrity.v1+json, application/json;q=0.5", 8 << 20, 10.0
@@ -54,10 +60,18 @@ class Found:
     lasting: bool
 
 
+class _OvertakenError(Exception):
+    """Something has changed here since it was decided who may be asked."""
+
+
 @frozen(kw_only=True)
 class _Asked:
-    """Who may be asked about a name, in this order (nobody, if its course is another), what is let through, and what is on file."""
+    """Who may be asked about a name, in this order (nobody, if its course is another), what is let through, and what is on file.
 
+    `heard`: how much had been heard when that was begun to be found out.
+    """
+
+    heard: int
     course: Course
     policy: Policy
     upstreams: tuple[Upstream, ...] = ()
@@ -90,6 +104,24 @@ class Fallback:
     # Hears of every file that is kept back at a door: where, of which name, and by which rule.
     on_refused: Callable[[Place | None, Name, File, str], object] = lambda *_: None
     _default: str = ""  # the address of the default index, once it was needed
+    _heard: int = 0  # counts what was heard
+
+    def hear(self, changes: tuple[Change, ...]) -> None:
+        """Hear of changes (IJournal listener): a name may be ours now, or a place be one that may not ask any more.
+
+        Who is waiting for an upstream then is not given what it says, and it is asked nothing more, before that was looked at again.
+        """
+        self._heard += any(not change.action.startswith(TELLING) for change in changes)
+
+    async def _settled(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """What `work` says, of a moment in which nothing was heard."""
+        while True:
+            with suppress(_OvertakenError):
+                return await work()
+
+    def _demand_settled(self, asked: "_Asked") -> None:
+        if asked.heard != self._heard:
+            raise _OvertakenError
 
     # --- pages ---
 
@@ -101,6 +133,11 @@ class Fallback:
         What an upstream said before `newer_than` will not do, however fresh; where there is nothing else it is "stale".
         Raises `Elsewhere`; `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where nothing can be known.
         """
+        return await self._settled(lambda: self._page(place, projects, name, ours, newer_than))
+
+    async def _page(
+        self, place: Place | None, projects: Sequence[int], name: Name, ours: Page | None, newer_than: datetime | None
+    ) -> Offer | None:
         asked = await self._asked(place, projects, name, held=ours is not None)
         try:
             said, now = await self._first(asked, name, newer_than=newer_than, sending=ours is None), self.now()
@@ -151,17 +188,17 @@ class Fallback:
 
     async def _asked(self, place: Place | None, projects: Sequence[int], name: Name, *, held: bool) -> "_Asked":
         """Who may be asked about a name; nobody, if it is ours: then nothing about it leaves this process."""
-        serving = self.serving(name)
+        serving, heard = self.serving(name), self._heard
         if not serving:
-            return _Asked(course=Course.UNSERVED, policy=self.policy())
+            return _Asked(heard=heard, course=Course.UNSERVED, policy=self.policy())
         dossier = await self.inquiries.dossier(name, projects, place, serving)
         course, policy = _course(dossier.claim, self.policy(), name, held=held)
         if not course.asks:
-            return _Asked(course=course, policy=policy)
+            return _Asked(heard=heard, course=course, policy=policy)
         if not dossier.enabled:
-            return _Asked(course=Course.OFF, policy=policy)
+            return _Asked(heard=heard, course=Course.OFF, policy=policy)
         upstreams = tuple([await self.addressed(one) for one in serving])
-        return _Asked(course=course, policy=policy, upstreams=upstreams, dossier=dossier)
+        return _Asked(heard=heard, course=course, policy=policy, upstreams=upstreams, dossier=dossier)
 
     async def addressed(self, upstream: Upstream) -> Upstream:
         """The upstream with its address, which PyPI's has not in the configuration."""
@@ -178,9 +215,11 @@ class Fallback:
         """What the first that has a name says of it. With `sending` the client is sent on to one that is redirected to (`Elsewhere`)."""
         by = self.inquiries.deadline() if by is None else by
         for upstream in asked.upstreams:
+            self._demand_settled(asked)
             if sending and upstream.mode is Mode.REDIRECT:
                 raise Elsewhere(url=upstream.page(name.normalized))
             said, state = await self.inquiries.ask(upstream, name, newer_than, by, asked.dossier)
+            self._demand_settled(asked)
             if said.page is not None:
                 return said, state, upstream
         return None
@@ -207,6 +246,18 @@ class Fallback:
         the bytes, which need not come for that. Raises `UnknownFile`,
         `PolicyRefused`, `Elsewhere` and what `page` raises.
         """
+        return await self._settled(lambda: self._file(place, projects, sha256, filename, held, unread=unread))
+
+    async def _file(
+        self,
+        place: Place | None,
+        projects: Sequence[int],
+        sha256: str,
+        filename: str,
+        held: Callable[[Name], Awaitable[Page | None]],
+        *,
+        unread: bool,
+    ) -> Found:
         wanted = filename.removesuffix(METADATA_ENDING)
         candidates = [(name, await self._asked(place, projects, name, held=False)) for name in names_in(wanted)]
         if any(asked.course in {Course.OURS, Course.RESERVED} for _, asked in candidates):
@@ -218,11 +269,13 @@ class Fallback:
                 continue
             page, file, upstream, until, licence = listed
             ours = await held(name) if asked.course is Course.SHARED else None
+            self._demand_settled(asked)
             licensed = bool(asked.policy.licences_allow or asked.policy.licences_deny)
             if licence is None and file.metadata_sha256 and licensed:
                 # Before the first byte of it is given away.
                 arrival = await self.arrivals.metadata(upstream, page.name, file, asked.kept)
                 arrival.blob.close()
+                self._demand_settled(asked)
                 licence = arrival.licence
             ends = self._admit(place, asked, page, file, licence, ours)
             until = until if ends is None else min(until, ends)
@@ -230,6 +283,9 @@ class Fallback:
                 arrival = await self.arrivals.metadata(upstream, page.name, file, asked.kept)
             else:
                 arrival = await self.arrivals.bytes(upstream, page.name, file, asked.kept, unread=unread)
+            if any(candidate.heard != self._heard for _, candidate in candidates):
+                arrival.blob.close()
+                raise _OvertakenError
             return Found(arrival=arrival, until=until, lasting=licence is not None or not licensed)
         raise UnknownFile(filename=filename)
 
@@ -240,6 +296,11 @@ class Fallback:
 
         Raises `PolicyRefused`, `Elsewhere` and what `page` raises.
         """
+        return await self._settled(lambda: self._provenance(place, projects, name, version, filename, ours))
+
+    async def _provenance(  # noqa: PLR0917 - as above
+        self, place: Place | None, projects: Sequence[int], name: Name, version: str, filename: str, ours: Page | None
+    ) -> tuple[bytes, str] | None:
         asked = await self._asked(place, projects, name, held=ours is not None)
         said = await self._first(asked, name)
         if said is None:
@@ -255,6 +316,7 @@ class Fallback:
         if upstream.mode is Mode.REDIRECT:
             raise Elsewhere(url=file.provenance_url)
         fetched = await self.fetcher.fetch(file.provenance_url, {"Accept": _PROVENANCE}, limit=_PROVENANCE_BYTES, timeout=_TIMEOUT)
+        self._demand_settled(asked)
         if fetched.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
             return None
         if fetched.status != HTTPStatus.OK:

@@ -12,17 +12,20 @@ from twisted.python.failure import Failure
 
 from registry.domain.errors import InvalidVersion, UpstreamBroken, UpstreamRefused, UpstreamUnavailable
 from registry.domain.facts import CORE_METADATA, SIZE, UPLOAD_TIME, Fact, found_out
-from registry.domain.model import File, Page
+from registry.domain.model import Change, File, Page
 from registry.domain.names import Name
 from registry.domain.upstream import Mode, Said, Upstream
 from registry.domain.versions import Version
 from registry.interfaces import IThreads
 from registry.workflows.errands import Errands
 from registry.workflows.glimpses import Glimpses
+from registry.workflows.inquiries import RESPITE
 
 _log = Logger()
 # Files of a page that are asked about when it was fetched; how many of them at once, and of all pages together.
 MOST, AT_ONCE, AT_ONCE_IN_ALL = 100, 4, 8
+# Changes after which upstreams may be asked no more in some place, and maybe in none.
+_CLOSING = ("forwarding.", "settings.", "upstream.purge")
 # How long a file of which not everything could be found out is left alone, and how many of those are remembered.
 LEFT_ALONE, _REMEMBERED = timedelta(hours=1), 20_000
 
@@ -39,9 +42,9 @@ class Filling:
     on_filled: Callable[[Name], object] = lambda _: None  # hears of every name whose page has more facts now
     _errands: Errands = Factory(Errands)
     _places: DeferredSemaphore = field(init=False, factory=lambda: DeferredSemaphore(AT_ONCE_IN_ALL))
-    _under_way: set[tuple[str, str]] = Factory(set)  # upstreams and names
+    _under_way: "dict[tuple[str, str], list[Deferred[None]]]" = Factory(dict)  # by upstreams and names, what is being looked at
     _left_alone: "dict[_Key, datetime]" = Factory(dict)  # files, in the order in which they were asked about, until when
-    _looking: "set[Deferred[None]]" = Factory(set)  # of all rounds
+    _respite: dict[str, datetime] = Factory(dict)  # upstreams that failed, until when they are left alone
     _over: bool = False  # nothing is asked any more
 
     def hear(self, upstream: Upstream, said: Said) -> None:
@@ -49,14 +52,24 @@ class Filling:
         key = (upstream.name, said.name.normalized)
         if self._over or upstream.mode not in {Mode.CACHE, Mode.STREAM} or said.page is None or key in self._under_way:
             return
-        if not said.page.status.offers_files:
+        if not said.page.status.offers_files or self._respite.get(upstream.name, self.now()) > self.now():
             return
         lacking = [file for file in said.page.files if _lacks(upstream, file) and not self._is_left_alone(upstream, file)]
         if lacking:
-            self._under_way.add(key)
+            looking = self._under_way[key] = []
             self._errands.begin(
-                f"finding out what {upstream.name} does not tell of {said.name.normalized}", self._fill(upstream, said, lacking)
+                f"finding out what {upstream.name} does not tell of {said.name.normalized}", self._fill(upstream, said, lacking, looking)
             )
+
+    def forget(self, changes: tuple[Change, ...]) -> None:
+        """Hear of changes (IJournal listener): nothing more is asked about a name that may be ours now, or that nobody may ask about.
+
+        What was found out of it so far is lost. What may still be asked is begun again with the next page.
+        """
+        for change in changes:
+            everything = change.action.startswith(_CLOSING)
+            for key in [key for key in self._under_way if everything or key[1] == change.name]:
+                self._end(key)
 
     async def settled(self) -> None:
         """Return when nothing is being found out any more."""
@@ -65,20 +78,26 @@ class Filling:
     def stop(self) -> None:
         """Ask nothing more, and wait for no answer."""
         self._over = True
-        for looking in list(self._looking):
+        for key in list(self._under_way):
+            self._end(key)
+
+    def _end(self, key: tuple[str, str]) -> None:
+        for looking in self._under_way.pop(key):
             looking.cancel()
 
-    async def _fill(self, upstream: Upstream, said: Said, lacking: Sequence[File]) -> None:
+    async def _fill(self, upstream: Upstream, said: Said, lacking: Sequence[File], looking: "list[Deferred[None]]") -> None:
         assert said.page is not None, "files of it lack something"
+        key = (upstream.name, said.name.normalized)
         try:
             newest = iter(await self.threads.run(_newest, lacking))
+            if self._under_way.get(key) is not looking:
+                return
             found: dict[_Key, File] = {}
             problems: list[str] = []
-            looking = [Deferred.fromCoroutine(self._look_at(upstream, said.name, newest, found, problems)) for _ in range(AT_ONCE)]
-            self._looking.update(looking)
+            for _ in range(AT_ONCE):
+                looking.append(Deferred.fromCoroutine(self._look_at(upstream, said.name, newest, found, problems)))
             results = await DeferredList(looking, consumeErrors=True)
-            self._looking.difference_update(looking)
-            if self._over:
+            if self._under_way.get(key) is not looking:
                 return
             for _, result in results:
                 if isinstance(result, Failure):
@@ -98,19 +117,21 @@ class Filling:
                     self._leave_alone(upstream, file)
                 self.on_filled(said.name)
         finally:
-            self._under_way.discard((upstream.name, said.name.normalized))
+            if self._under_way.get(key) is looking:
+                del self._under_way[key]
 
     async def _look_at(self, upstream: Upstream, name: Name, files: Iterator[File], found: "dict[_Key, File]", problems: list[str]) -> None:
         """Take one file after another, as long as the upstream answers."""
         for file in files:
-            if self._over:
-                return
             await self._places.acquire()
             try:
+                if self._respite.get(upstream.name, self.now()) > self.now():
+                    return
                 filled = await self._filled(upstream, name, file)
             except UpstreamUnavailable as error:
                 problems.append(str(error))
                 self._leave_alone(upstream, file)
+                self._respite[upstream.name] = self.now() + RESPITE
                 for _ in files:
                     pass  # nobody else of the round asks it, either
                 return

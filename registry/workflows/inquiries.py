@@ -65,6 +65,10 @@ class Inquiries:
     _unkept: dict[tuple[str, str], Said] = Factory(dict)  # what was said and is being written, by upstream and name
     _at_hand: Memory[_AtHand] = Factory(lambda: Memory(budget=_AT_HAND))
     _said: int = 0  # how often anybody said anything
+    _begun: int = 0  # how many questions were begun
+    # Of upstreams and names that are asked about: which questions are under way, and the number of the latest that was answered.
+    _under_way: dict[tuple[str, str], set[int]] = Factory(dict)
+    _answered: dict[tuple[str, str], int] = Factory(dict)
     # Upstreams that failed, and (with a name) pages of theirs that did, until when they are left alone.
     _respite: dict[tuple[str, str], datetime] = Factory(dict)
 
@@ -228,6 +232,29 @@ class Inquiries:
         return evolve(known, page=page if page.files else None), "hit" if fresh else "stale"
 
     async def _fetch(self, upstream: Upstream, name: Name, known: Said | None) -> Said:
+        """What it says; or what it has said to who asked later, if that is here by then: the older answer does not come after the newer."""
+        key = (upstream.name, name.normalized)
+        self._begun += 1
+        question = self._begun
+        under_way = self._under_way.setdefault(key, set())
+        under_way.add(question)
+        try:
+            said, confirmed = await self._answer(upstream, name, known)
+            if self._answered.get(key, 0) > question and (newer := await self._known(upstream, name)) is not None:
+                return newer
+            self._answered[key] = question
+            self._note(said, confirmed=confirmed)
+            if said.page is not None:
+                self.on_news(upstream, said)
+            return said
+        finally:
+            under_way.discard(question)
+            if not under_way:
+                del self._under_way[key]
+                self._answered.pop(key, None)
+
+    async def _answer(self, upstream: Upstream, name: Name, known: Said | None) -> tuple[Said, bool]:
+        """What it says, and whether that is only that nothing has changed."""
         headers = {"Accept": _ACCEPT}
         if known is not None and known.etag:
             headers["If-None-Match"] = known.etag
@@ -236,9 +263,7 @@ class Inquiries:
             fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=PATIENCE)
             self._wake(upstream, name)
             if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None and known.etag:
-                said = self._note(evolve(self._by_now(upstream, name, known) or known, fetched_at=self.now()), confirmed=True)
-                self.on_news(upstream, said)
-                return said
+                return evolve(self._by_now(upstream, name, known) or known, fetched_at=self.now()), True
             if fetched.status == HTTPStatus.OK:
                 page, etag = await self._read(upstream, name, fetched, whole=number == 0), fetched.headers.get("etag", "")
                 break
@@ -249,10 +274,7 @@ class Inquiries:
             page = carried(page, None if before is None else before.page)
         else:
             etag = ""
-        said = self._note(Said(source=upstream.name, name=name, page=page, etag=etag, fetched_at=self.now()))
-        if page is not None:
-            self.on_news(upstream, said)
-        return said
+        return Said(source=upstream.name, name=name, page=page, etag=etag, fetched_at=self.now()), False
 
     async def _read(self, upstream: Upstream, name: Name, fetched: Fetched, *, whole: bool) -> Page | None:
         """The page that was fetched. Unless it is the name's own (`whole`), it may be a list of many, or of nothing that we know."""

@@ -19,7 +19,7 @@ from registry.domain.negotiation import Representation
 from registry.domain.simple import Links, render_index, render_page
 from registry.domain.upstream import names_in
 from registry.interfaces import IBlobs, IOpenBlob, IPackages, IThreads
-from registry.workflows.fallback import Fallback
+from registry.workflows.fallback import TELLING, Fallback
 from registry.workflows.flights import Flight, Flights
 from registry.workflows.memory import Kept, Memory, Wire
 
@@ -31,8 +31,6 @@ _INDEX = ""
 _FILES = "/"
 # Changes after which another place may ask upstreams, or no longer.
 _OPENING = ("forwarding.", "settings.", "upstream.", "group.", "project.")
-# And those that are only told, after which everything is as it was.
-_TELLING = "policy."
 # Rendering a page of this many files, or compressing this many bytes, takes longer than the reactor may be kept waiting.
 _MANY_FILES, _MANY_BYTES = 200, 1 << 16
 # Whoever insists that upstreams are asked again has them asked unless that was this little time ago.
@@ -129,14 +127,14 @@ class Library:
     _files: Memory[Held] = field(init=False)
     _by_name: dict[str, set[Any]] = field(init=False, factory=dict)  # keys of `_pages`, by the normalised name in them
     _foreign: set[Any] = field(init=False, factory=set)  # those of them that hold what an upstream says
-    _foreign_files: dict[str, set[Any]] = field(init=False, factory=dict)  # keys of `_files`, by the normalised name they are of
+    _foreign_files: dict[str, set[Any]] = field(init=False, factory=dict)  # keys of `_files` that are upstreams', by names they may be of
     _flights: Flights = field(init=False, factory=Flights)
     _heard: int = field(init=False, default=0)  # counts what was heard, so that what was found before is not kept after
 
     def __attrs_post_init__(self) -> None:
         """Make the two memories."""
         self._pages = Memory(budget=self.budget, on_gone=self._page_gone)
-        self._files = Memory(budget=self.small_budget)
+        self._files = Memory(budget=self.small_budget, on_gone=self._file_gone)
 
     @property
     def used(self) -> tuple[int, int]:
@@ -164,6 +162,9 @@ class Library:
             page = await self.packages.page(view.projects, name)
             offer = None if self.beyond is None else await self.beyond.page(view.place, view.projects, name, page, newer_than)
             whole = page if offer is None else offer.page
+            if flight.overtaken and (offer is not None or whole is None):
+                # The name may be ours by now: nobody is told any more what an upstream has under it.
+                return await self.page(view, name, representation, base, anew=anew, seen=seen)
             if anew and (whole is None or (offer is not None and offer.state == "miss")):
                 # Whatever was made of an older answer has had its day, in every place and representation.
                 self._forget_foreign(name.normalized)
@@ -259,7 +260,7 @@ class Library:
                     self._forget_foreign(name.normalized)
             raise
         arrival, until = found.arrival, found.until.timestamp()
-        keep = partial(self._keep_foreign, heard, arrival.name.normalized)
+        keep = partial(self._keep_foreign, heard)
 
         def held(file: File, since: datetime, contents: IOpenBlob | None = None, state: str = "hit") -> Held:
             cost, key = 0 if contents is None else contents.size, (view.projects, sha256, filename, view.scope)
@@ -272,12 +273,13 @@ class Library:
             arrival.when_kept(lambda file, contents: keep(held(file, self.now(), contents)))
         return told, arrival.blob
 
-    def _keep_foreign(self, heard: int, name: str, held: Held) -> None:
+    def _keep_foreign(self, heard: int, held: Held) -> None:
         """Keep a file of an upstream, unless something has changed since what was `heard` before it was found."""
         if heard == self._heard:
             self._files.keep(held)
             if held.memory is not None:
-                self._foreign_files.setdefault(name, set()).add(held.key)
+                for name in _names_of(held.key):
+                    self._foreign_files.setdefault(name, set()).add(held.key)
 
     def _current(self, memory: Memory[_K], key: Hashable) -> _K | None:
         known = memory.find(key)
@@ -299,7 +301,7 @@ class Library:
     def forget(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener): what they touch is rendered anew."""
         for change in changes:
-            if change.action.startswith(_TELLING):
+            if change.action.startswith(TELLING):
                 continue
             self._heard += 1
             if change.project_id is not None:
@@ -309,7 +311,7 @@ class Library:
                 # A file that is published changes nothing about those that were.
                 if change.action != "file.publish":
                     self._files.drop_where(partial(_in_project, change.project_id))
-                for key in self._foreign_files.pop(change.name, ()):
+                for key in list(self._foreign_files.get(change.name, ())):
                     self._files.drop(key)
             if change.action.startswith(_OPENING):
                 self.forget_upstreams()
@@ -320,10 +322,8 @@ class Library:
         self._flights.overtake(lambda _: True)
         for key in list(self._foreign):
             self._pages.drop(key)
-        for keys in list(self._foreign_files.values()):
-            for key in keys:
-                self._files.drop(key)
-        self._foreign_files.clear()
+        for key in {key for keys in self._foreign_files.values() for key in keys}:
+            self._files.drop(key)
 
     def forget_page(self, name: Name) -> None:
         """More is known of an upstream's files of this name than its page says."""
@@ -348,6 +348,13 @@ class Library:
         if not keys:
             self._by_name.pop(key[2], None)
 
+    def _file_gone(self, key: Any) -> None:
+        for name in _names_of(key) if self._foreign_files else ():
+            keys = self._foreign_files.get(name, set())
+            keys.discard(key)
+            if not keys:
+                self._foreign_files.pop(name, None)
+
     async def _render(self, key: Hashable, page: Page, links: Links, representation: Representation) -> Rendered:
         return await self._rendered(key, lambda: render_page(page, links, representation), many=len(page.files) > _MANY_FILES)
 
@@ -367,6 +374,11 @@ class Library:
                 if rendered.until is not None:
                     self._foreign.add(key)
         return rendered
+
+
+def _names_of(key: Any) -> list[str]:
+    """The names that the file under a key of `_files` may be of."""
+    return [name.normalized for name in names_in(key[2].removesuffix(METADATA_ENDING))]
 
 
 def _in_project(project_id: int, key: Any) -> bool:
