@@ -242,6 +242,7 @@ def compose(
         environ=environ,
         on_used=keeping.note,
         on_kept=keeping.kept,
+        on_replaced=keeping.replaced,
     )
     library = Library(
         packages=store.packages,

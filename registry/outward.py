@@ -100,6 +100,7 @@ def outward(
     environ: Mapping[str, str],
     on_used: Callable[[int], object] = lambda _: None,
     on_kept: Callable[[int], object] = lambda _: None,
+    on_replaced: Callable[[Sequence[int]], object] = lambda _: None,
 ) -> Outward:
     """Put it together. Raises `InvalidSetting` for proxies in the environment that cannot be used."""
     ca_file = environ.get("SSL_CERT_FILE") or environ.get("REQUESTS_CA_BUNDLE")
@@ -122,6 +123,7 @@ def outward(
         core_metadata=core_metadata,
         on_used=on_used,
         on_kept=on_kept,
+        on_replaced=on_replaced,
         largest=config.upstream.cache_size,
         read_metadata=glimpses.metadata,
     )

@@ -67,7 +67,10 @@ class Said:
 
 @frozen(kw_only=True)
 class KeptFile:
-    """An upstream's file whose bytes are kept here; `metadata` is the digest and size of its core metadata, if that is kept too."""
+    """An upstream's file whose bytes are kept here; `metadata` is the digest and size of its core metadata, if that is kept too.
+
+    `told`: the digests beside sha256 that its index told when it came, by hashlib name; none may be known.
+    """
 
     source: str
     name: str
@@ -76,6 +79,7 @@ class KeptFile:
     size: int
     metadata: tuple[str, int] | None = None
     licence: str | None = None  # as its core metadata tells it; None: that was never read
+    told: tuple[tuple[str, str], ...] = ()
     id: int = 0
     kept_at: datetime = _EPOCH
     used_at: datetime = _EPOCH
@@ -256,10 +260,41 @@ def _unpacked(row: Iterable[Any], source: str) -> File:
     )
 
 
+# --- which kept file is which of those that are listed ---
+
+
+def stands_for(kept: KeptFile, file: File) -> bool:
+    """Whether a kept file is the one that is listed, as far as its index tells.
+
+    Where a SHA-256 is known, that decides, whatever upstream the bytes came from. Else it must have come from the same upstream under this
+    name, have the size that the index tells, and no other digest than the index tells, of those that it told when the bytes came: an index
+    may replace a file in place. What only one of the two tells says nothing.
+    """
+    if kept.filename != file.filename:
+        return False
+    if file.sha256:
+        return kept.sha256 == file.sha256
+    if kept.source != file.source or (told(file, SIZE) and kept.size != file.size):
+        return False
+    then = dict(kept.told)
+    return all(then.get(algorithm, digest) == digest for algorithm, digest in file.digests)
+
+
+def standing_for(file: File, kept: Iterable[KeptFile]) -> list[KeptFile]:
+    """Those of the kept files (oldest first) that are the one that is listed, the newest first: it is what its index gave last."""
+    return [one for one in kept if stands_for(one, file)][::-1]
+
+
+def replaced(file: File, kept: Iterable[KeptFile]) -> list[KeptFile]:
+    """The kept files in whose place its upstream has put the one that is listed. None where a SHA-256 is told: both have their address."""
+    if file.sha256:
+        return []
+    return [one for one in kept if (one.source, one.filename) == (file.source, file.filename) and not stands_for(one, file)]
+
+
 def available(page: Page, kept: Sequence[KeptFile]) -> Page:
     """The page with those of its files only that are kept, and no facts that only its index can serve. For who cannot ask anybody."""
-    digests = {(file.source, file.filename, file.sha256) for file in kept}
-    names = {(file.source, file.filename) for file in kept}
+    known = _by_filename(kept)
     metadata = {file.metadata[0] for file in kept if file.metadata is not None}
     return evolve(
         page,
@@ -270,24 +305,35 @@ def available(page: Page, kept: Sequence[KeptFile]) -> Page:
                 provenance_url="",
             )
             for file in page.files
-            if ((file.source, file.filename, file.sha256) in digests if file.sha256 else (file.source, file.filename) in names)
+            if any(one.source == file.source for one in standing_for(file, known.get(file.filename, ())))
         ),
     )
 
 
-def completed(page: Page, kept: Mapping[tuple[str, str], KeptFile]) -> Page:
-    """The page with what is known of those of its files that are kept (by file name and digest) and that its index does not tell.
+def completed(page: Page, kept: Sequence[KeptFile]) -> Page:
+    """The page with what is known of those of its files that are kept (oldest first), and that its index does not tell.
 
     What a kept file says of itself goes before what was found out without it: a digest of core metadata that is not its own is taken away.
     """
-    return evolve(page, files=tuple(_completed(file, kept) for file in page.files)) if kept else page
+    if not kept:
+        return page
+    known = _by_filename(kept)
+    return evolve(page, files=tuple(_completed(file, known.get(file.filename, ())) for file in page.files))
 
 
-def _completed(file: File, kept: Mapping[tuple[str, str], KeptFile]) -> File:
-    found = kept.get((file.filename, file.sha256)) or (kept.get((file.filename, "")) if not file.sha256 else None)
-    # Without a digest, another upstream's file of this name may be another file.
-    if found is None or (not file.sha256 and found.source != file.source):
+def _by_filename(kept: Iterable[KeptFile]) -> dict[str, list[KeptFile]]:
+    found: dict[str, list[KeptFile]] = {}
+    for one in kept:
+        found.setdefault(one.filename, []).append(one)
+    return found
+
+
+def _completed(file: File, kept: Sequence[KeptFile]) -> File:
+    # Most files of a page are not kept.
+    standing = standing_for(file, kept) if kept else []
+    if not standing:
         return file
+    found = standing[0]
     facts: dict[str, Fact] = {
         HASHES: found.sha256,
         SIZE: found.size,

@@ -10,6 +10,7 @@ from urllib.parse import urljoin
 from attrs import define, field
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from registry.domain.digests import LENGTHS
 from registry.domain.errors import InvalidFileName, InvalidVersion, UpstreamRefused, shown
 from registry.domain.filenames import SDIST_ENDINGS, file_name
 from registry.domain.model import File
@@ -31,9 +32,6 @@ _MOST_BYTES = 2**63 - 1  # what a file system can hold
 MOST_TAGS = 128
 # How many different specifiers of a page are looked at; that takes longer than all the rest. Real pages have a few dozen.
 MOST_SPECIFIERS = 500
-# The digests that clients and this registry know, the best first, and how long they are. BLAKE2b is PyPI's, of 256 bits: for the longer
-# one uv drops a page, as it does for sha1 and sha224.
-_LENGTHS = {"sha256": 64, "sha512": 128, "sha384": 96, "md5": 32, "blake2b": 64}
 _LONG_BLAKE2B = 128
 # An absolute address whose path needs nothing but to be taken as it stands.
 _PLAIN = re.compile(r"([Hh][Tt][Tt][Pp][Ss]?://[A-Za-z0-9._:-]{1,300})/([A-Za-z0-9/%:@!$&'()*+,=._~-]{0,4000})(?:#[A-Za-z0-9=&_.-]*)?")
@@ -188,7 +186,7 @@ def _digests(told: object) -> dict[str, str] | None:
         return None
     usable: dict[str, str] = {}
     malformed = False
-    for algorithm, length in _LENGTHS.items():
+    for algorithm, length in LENGTHS.items():
         value = told.get(algorithm)
         if value is None:
             continue
@@ -209,7 +207,7 @@ def _metadata(entry: Mapping[str, Any]) -> str:
         if told is False:
             return ""
         digest = told.get("sha256") if isinstance(told, Mapping) else None
-        if isinstance(digest, str) and len(digest) == _LENGTHS["sha256"] and _HEX.fullmatch(digest.lower()):
+        if isinstance(digest, str) and len(digest) == LENGTHS["sha256"] and _HEX.fullmatch(digest.lower()):
             return digest.lower()
     return ""
 

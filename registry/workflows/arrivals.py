@@ -21,7 +21,7 @@ from registry.domain.facts import CORE_METADATA, told
 from registry.domain.filenames import METADATA_ENDING, Kind
 from registry.domain.model import Digests, File
 from registry.domain.names import Name
-from registry.domain.upstream import KeptFile, Mode, Upstream
+from registry.domain.upstream import KeptFile, Mode, Upstream, replaced, standing_for
 from registry.interfaces import BESIDE_BYTES, IBlobs, IFetcher, IOpenBlob, IUpstreamCatalog
 from registry.workflows.errands import Errands
 from registry.workflows.flights import Flight, Flights
@@ -67,6 +67,7 @@ class Arrivals:
     core_metadata: Callable[[Any, int, File], CoreMetadata | None]  # out of an open distribution, in a thread; None if it cannot be read
     on_used: Callable[[int], object] = lambda _: None  # hears the number of every kept file that is used
     on_kept: Callable[[int], object] = lambda _: None  # hears that another file is kept, and of its size
+    on_replaced: Callable[[Sequence[int]], object] = lambda _: None  # hears the numbers of kept files in whose place another was kept
     largest: int = sys.maxsize  # what has more bytes is given, and not kept
     # Reads the core metadata of a wheel whose index tells of none out of the wheel, where that was done before.
     read_metadata: Callable[[Upstream, File], Awaitable[bytes]] | None = None
@@ -161,15 +162,12 @@ class Arrivals:
 
         Raises `Elsewhere`, and what fetching raises before there are any.
         """
-        for kept in files:
-            # Where its index tells no digest, what another index has under this name may be another file.
-            same = kept.sha256 == file.sha256 if file.sha256 else kept.source == upstream.name
-            if same and kept.filename == file.filename:
-                with suppress(BlobMissing):
-                    blob = await self.blobs.open(kept.sha256)
-                    self.on_used(kept.id)
-                    found = evolve(file, sha256=kept.sha256, size=kept.size)
-                    return Arrival(name=name, file=found, blob=blob, state="hit", since=kept.kept_at)
+        for kept in standing_for(file, files):
+            with suppress(BlobMissing):
+                blob = await self.blobs.open(kept.sha256)
+                self.on_used(kept.id)
+                found = evolve(file, sha256=kept.sha256, size=kept.size)
+                return Arrival(name=name, file=found, blob=blob, state="hit", since=kept.kept_at)
         if upstream.mode is Mode.OFFLINE:
             raise UnknownFile(filename=file.filename)
         if upstream.mode is Mode.REDIRECT:
@@ -180,7 +178,7 @@ class Arrivals:
         key = (upstream.name, file.url, file.sha256, file.digests)
         transfer = self._transfers.get(key)
         if transfer is None or not transfer.joinable:
-            transfer = await self._starting.once(key, partial(self._start, upstream, name, file, key))
+            transfer = await self._starting.once(key, partial(self._start, upstream, name, file, key, files))
         following: IOpenBlob = transfer.reader()
         transfer.begin()
         if transfer.size <= HELD_BACK:
@@ -208,7 +206,9 @@ class Arrivals:
         length = said.headers.get("content-length", "")
         return int(length) if length.isascii() and length.isdigit() and "content-encoding" not in said.headers else None
 
-    async def _start(self, upstream: Upstream, name: Name, file: File, key: Hashable, flight: Flight) -> Transfer:
+    async def _start(  # noqa: PLR0917 - what is wanted, and what is there
+        self, upstream: Upstream, name: Name, file: File, key: Hashable, files: Sequence[KeptFile], flight: Flight
+    ) -> Transfer:
         stream = await self.fetcher.stream(file.url, {})
         size = stream.length if stream.length is not None else file.size
         problem = ""
@@ -225,7 +225,7 @@ class Arrivals:
         staged.expect([algorithm for algorithm, _ in file.digests])
         # What is larger than all that may be kept would put everything else out, and then itself.
         keeps = upstream.mode is Mode.CACHE and size <= self.largest
-        end = partial(self._end, upstream, name) if keeps else _no_end
+        end = partial(self._end, upstream, name, [one.id for one in replaced(file, files)]) if keeps else _no_end
         transfer = Transfer(file=file, size=size, staged=staged, end=end, abort=stream.abort, deliver=stream.deliver)
         if size > HELD_BACK:
             staged.follow(transfer.progress)
@@ -239,23 +239,32 @@ class Arrivals:
         if self._transfers.get(key) is transfer:
             del self._transfers[key]
 
-    def _end(self, upstream: Upstream, name: Name, transfer: Transfer, digests: Digests) -> "Deferred[None]":
-        return self._errands.watch(self._keep(upstream, name, transfer, digests))
+    def _end(self, upstream: Upstream, name: Name, old: Sequence[int], transfer: Transfer, digests: Digests) -> "Deferred[None]":
+        return self._errands.watch(self._keep(upstream, name, old, transfer, digests))
 
-    async def _keep(self, upstream: Upstream, name: Name, transfer: Transfer, digests: Digests) -> None:
+    async def _keep(self, upstream: Upstream, name: Name, old: Sequence[int], transfer: Transfer, digests: Digests) -> None:
         file = transfer.file
         metadata = await transfer.staged.admit(
             lambda archive, size: self.core_metadata(archive, size, file),
             # Its index does not tell of any: from now on ours does.
             lambda found: found.raw if found is not None and _untold(file, found) else None,
         )
-        kept = KeptFile(source=upstream.name, name=name.normalized, filename=file.filename, sha256=digests.sha256, size=digests.size)
+        kept = KeptFile(
+            source=upstream.name,
+            name=name.normalized,
+            filename=file.filename,
+            sha256=digests.sha256,
+            size=digests.size,
+            told=file.digests,  # it is proven that they are its own
+        )
         if metadata is not None:
             kept = evolve(kept, licence=licence_of(metadata.fields))
             if _untold(file, metadata):
                 kept = evolve(kept, metadata=(metadata.sha256, len(metadata.raw)))
         await self.catalog.keep_file(kept)
         self.on_kept(kept.bytes)
+        if old:
+            self.on_replaced(old)
         for hear in transfer.kept:
             hear(digests.sha256)
 

@@ -4,7 +4,7 @@ For the command line, which has no reactor that would wait.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from attrs import evolve, field, frozen
@@ -12,6 +12,7 @@ from attrs import evolve, field, frozen
 from registry.domain.bundles.contents import MOST_BYTES, BundledPage, Contents, InvalidBundle, Member
 from registry.domain.bundles.documents import JSON_TYPE, NOWHERE, page_document
 from registry.domain.bundles.framing import padded, read_body, read_head, read_tail, write_end, write_head, write_tail
+from registry.domain.digests import new_hash
 from registry.domain.errors import BlobMissing, RegistryError
 from registry.domain.model import Actor
 from registry.domain.names import Name
@@ -21,6 +22,7 @@ from registry.interfaces import IBlobs, IKeeping, IUpstreamCatalog
 _FOLDER = "index/"  # of the list, which is named by its digest, too
 _BATCH, _PAGES_AT_ONCE = 1000, 20
 _PIECE = 1 << 20
+_Told = Mapping[str, frozenset[str]]  # digests, by algorithm
 
 
 def _nothing(_: int) -> None:
@@ -77,9 +79,9 @@ class Bundles:
     async def verify(self, file: BinaryIO) -> Contents:
         """Read a bundle to its end, digest by digest, page by page, and keep nothing. Raises `InvalidBundle`."""
         contents = await self.look(file)
-        pages = _by_digest(contents)
+        pages, told = _by_digest(contents), contents.told
         for member in contents.members:
-            body = self._read(file, member)
+            body = self._read(file, member, told.get(member.sha256, {}))
             for page in pages.get(member.sha256, ()) if member.kind == "pages" else ():
                 self._page(page, body)
         read_tail(file)
@@ -92,12 +94,12 @@ class Bundles:
         bundle in again goes on. Raises `InvalidBundle`, `StorageFull`.
         """
         contents = await self.look(file)
-        pages, waiting, newer = _by_digest(contents), list[Said](), 0
+        pages, waiting, newer, told = _by_digest(contents), list[Said](), 0, contents.told
         for member in contents.members:
             if member.kind == "blobs":
-                await self._take_blob(file, member)
+                await self._take_blob(file, member, told.get(member.sha256, {}))
                 continue
-            body = self._read(file, member)
+            body = self._read(file, member, {})
             waiting += [self._page(page, body) for page in pages.get(member.sha256, ())]
             if len(waiting) >= _PAGES_AT_ONCE:
                 newer += await self.keeping.take_in(waiting, [], actor)
@@ -174,25 +176,29 @@ class Bundles:
 
     # --- reading ---
 
-    def _read(self, file: BinaryIO, member: Member) -> bytes:
-        """The body of a page; of a blob nothing, but its digest is compared."""
+    def _read(self, file: BinaryIO, member: Member, told: _Told) -> bytes:
+        """The body of a page; of a blob nothing, but its digests are compared."""
         pieces: list[bytes] = []
-        self._verified(file, member, pieces.append if member.kind == "pages" else lambda _: None)
+        self._verified(file, member, told, pieces.append if member.kind == "pages" else lambda _: None)
         return b"".join(pieces)
 
-    def _verified(self, file: BinaryIO, member: Member, take: Callable[[bytes], Any]) -> None:
+    def _verified(self, file: BinaryIO, member: Member, told: _Told, take: Callable[[bytes], Any]) -> None:
         if read_head(file, member.path)[1] != member.size:
             raise InvalidBundle(f"The bundle has another size for {member.path} than its list")
-        digest = hashlib.sha256()
+        digest, others = hashlib.sha256(), {algorithm: new_hash(algorithm) for algorithm in told}
 
         def took(piece: bytes) -> None:
-            digest.update(piece)
+            for one in (digest, *others.values()):
+                one.update(piece)
             take(piece)
             self.progress(len(piece))
 
         read_body(file, member.path, member.size, took)
         if digest.hexdigest() != member.sha256:
             raise InvalidBundle(f"The bytes of {member.path} are not those that the bundle was made of: they hash to {digest.hexdigest()}")
+        for algorithm, wanted in told.items():
+            if wanted != {others[algorithm].hexdigest()}:
+                raise InvalidBundle(f"The list of the bundle tells another {algorithm} of {member.path} than its bytes have")
 
     def _page(self, page: BundledPage, body: bytes) -> Said:
         """A page, read as if its upstream had sent it: what would not be believed of that is not believed of a bundle."""
@@ -202,10 +208,10 @@ class Bundles:
             raise InvalidBundle(f"The page of {page.name.normalized} in the bundle cannot be read: {error}") from None
         return Said(source=page.source, name=page.name, page=read.page, etag=page.etag, fetched_at=page.fetched_at)
 
-    async def _take_blob(self, file: BinaryIO, member: Member) -> None:
+    async def _take_blob(self, file: BinaryIO, member: Member, told: _Told) -> None:
         staged = self.blobs.stage(lambda: None, lambda: None)
         try:
-            self._verified(file, member, staged.write)
+            self._verified(file, member, told, staged.write)
             await staged.finish()
             await staged.keep()
         finally:

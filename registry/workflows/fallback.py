@@ -18,7 +18,7 @@ from registry.domain.model import Change, File, Page
 from registry.domain.names import Name
 from registry.domain.releases import LONGEST_NAME
 from registry.domain.simple import BY_NAME
-from registry.domain.upstream import Claim, Dossier, KeptFile, Mode, Said, Upstream, completed, merged, names_in
+from registry.domain.upstream import Claim, Dossier, KeptFile, Mode, Said, Upstream, completed, merged, names_in, stands_for
 from registry.interfaces import IFetcher, IForwarding, IThreads, IUpstreamCatalog
 from registry.workflows.arrivals import Arrival, Arrivals, Elsewhere
 from registry.workflows.inquiries import RESPITE, Inquiries
@@ -368,15 +368,18 @@ def completed_of(said: Said, files: Sequence[KeptFile]) -> tuple[Page, Mapping[s
     """The page that an upstream has told of, completed by the kept files of its name; and the licences that are known, by file name."""
     page = said.page
     assert page is not None, "it has told of one"
-    kept: dict[tuple[str, str], KeptFile] = {}
     of_versions: dict[str, str] = {}
-    versions = {file.filename: file.version for file in page.files} if files else {}
+    files = [one for one in files if one.source == said.source]
+    listed = {file.filename: file for file in page.files} if files else {}
     for one in files:
-        if one.source == said.source:
-            kept[one.filename, one.sha256] = kept[one.filename, ""] = one
-            version = versions.get(one.filename.removesuffix(METADATA_ENDING))
-            if one.licence is not None and version is not None:
-                of_versions[version] = one.licence
+        file = listed.get(one.filename.removesuffix(METADATA_ENDING))
+        if one.licence is not None and file is not None and _speaks_of(one, file):
+            of_versions[file.version] = one.licence
     # All files of a version are under one licence.
     licences = {file.filename: of_versions[file.version] for file in page.files if file.version in of_versions} if of_versions else {}
-    return completed(page, kept), licences
+    return completed(page, files), licences
+
+
+def _speaks_of(kept: KeptFile, file: File) -> bool:
+    """Whether a kept file is the one that is listed, or its core metadata: not those of a file that was there before."""
+    return kept.sha256 == file.metadata_sha256 if kept.filename.endswith(METADATA_ENDING) else stands_for(kept, file)

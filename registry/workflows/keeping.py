@@ -71,6 +71,10 @@ class Keeping:
         self._more = True
         self._errands.begin("making room for upstreams' files", self.tidy())
 
+    def replaced(self, ids: Sequence[int]) -> None:
+        """Another file was kept in the place of these, which nobody is given any more: forget them, in the background."""
+        self._errands.begin("forgetting what an upstream has replaced", self._evict(ids))
+
     def hear(self, changes: tuple[Change, ...]) -> None:
         """Hear of changes (IJournal listener): what another process has forgotten (the command line) leaves the disk, too."""
         if any(change.action == "upstream.purge" for change in changes):

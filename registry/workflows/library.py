@@ -168,6 +168,7 @@ class Library:
             if anew and (whole is None or (offer is not None and offer.state == "miss")):
                 # Whatever was made of an older answer has had its day, in every place and representation.
                 self._forget_foreign(name.normalized)
+                self._forget_foreign_files(name.normalized)
             if whole is None:
                 raise UnknownName(name=name.normalized)
             seen(whole)
@@ -334,6 +335,12 @@ class Library:
         self._flights.overtake(lambda about: about.name == name)
         for key in [key for key in self._by_name.get(name, ()) if key in self._foreign]:
             self._pages.drop(key)
+
+    def _forget_foreign_files(self, name: str) -> None:
+        """Those that are known by their names alone may be others now."""
+        self._heard += 1
+        for key in list(self._foreign_files.get(name, ())):
+            self._files.drop(key)
 
     def _forget(self, project_id: int, name: str) -> None:
         self._flights.overtake(lambda about: about.name == name and (project_id in about.projects or self.beyond is not None))

@@ -50,6 +50,7 @@ FILES = NAMES.flatmap(
         size=SIZES,
         metadata=st.none() | st.tuples(DIGESTS, SIZES),
         licence=st.none() | st.text(max_size=20),
+        told=st.dictionaries(st.just("md5"), DIGESTS.map(lambda digest: digest[:32])).map(lambda told: tuple(told.items())),
     )
 )
 
@@ -107,6 +108,14 @@ def changed(change: Callable[[dict[str, Any]], object]) -> bytes:
         lambda value: value["files"][0].update(metadata=[]),
         lambda value: value["files"][0].update(metadata={"sha256": B, "size": 21}),
         lambda value: value["files"][0].update(licence=7),
+        lambda value: value["files"][0].update(told=None),
+        lambda value: value["files"][0].update(told=[]),
+        lambda value: value["files"][0].update(told={"md5": "D" * 32}),
+        lambda value: value["files"][0].update(told={"md5": "d" * 31}),
+        lambda value: value["files"][0].update(told={"md5": "d" * 33}),
+        lambda value: value["files"][0].update(told={"md5": 7}),
+        lambda value: value["files"][0].update(told={"sha1": "d" * 40}),
+        lambda value: value["files"][0].update(told={"sha256": B}),
     ],
 )
 def test_a_list_that_lies_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
@@ -271,7 +280,10 @@ def test_a_page_is_the_same_after_the_journey(file: File) -> None:
 
 def test_a_page_of_who_can_ask_nobody_lists_what_is_here() -> None:
     """Files that are not kept are left out, as are metadata and provenance that nobody could serve; another upstream's do not help."""
-    source, other = evolve(PLAIN, filename="thing-1.0.tar.gz", sha256=""), evolve(PLAIN, filename="thing-2.0-py3-none-any.whl", sha256=B)
+    source, other = (
+        evolve(PLAIN, filename="thing-1.0.tar.gz", sha256="", size=1),
+        evolve(PLAIN, filename="thing-2.0-py3-none-any.whl", sha256=B),
+    )
     page = Page(name=Name("thing"), display="thing", files=(PLAIN, source, other))
 
     def kept(filename: str, sha256: str, metadata: tuple[str, int] | None = None, source: str = "upstream") -> KeptFile:

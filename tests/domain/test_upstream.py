@@ -10,7 +10,21 @@ from hypothesis import strategies as st
 from registry.domain.facts import CORE_METADATA, HASHES, SIZE, UPLOAD_TIME, Fact, fact, found_out, told
 from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
-from registry.domain.upstream import KeptFile, Mode, Upstream, carried, completed, merged, names_in, pack, page_candidates, unpack
+from registry.domain.upstream import (
+    KeptFile,
+    Mode,
+    Upstream,
+    carried,
+    completed,
+    merged,
+    names_in,
+    pack,
+    page_candidates,
+    replaced,
+    standing_for,
+    stands_for,
+    unpack,
+)
 from tests.strategies import Distribution, distributions, names, pages, sha256s
 from tests.upstream_pages import SOURCE, upstream_pages
 
@@ -163,51 +177,108 @@ def test_what_an_upstream_quarantined_is_not_merged() -> None:
     assert merged(page_of(own), [page_of(FILE, status=ProjectStatus.QUARANTINED)]) == page_of(own)
 
 
+# --- which kept file stands for which ---
+
+MD5 = "e" * 32
+BARE = evolve(FILE, sha256="", digests=(("md5", MD5),))
+DIGESTS = st.dictionaries(st.sampled_from(["md5", "sha512", "blake2b"]), st.sampled_from(["1", "2"])).map(lambda told: tuple(told.items()))
+
+
+def test_a_sha256_decides_alone() -> None:
+    """Equal SHA-256 are the same file, whatever upstream, size or other digests are told; another is another file (hardening row 12)."""
+    odd = evolve(KEPT, source="another", told=(("md5", "f" * 32),))
+    assert stands_for(odd, evolve(FILE, size=8, digests=(("md5", MD5),)))
+    assert not stands_for(evolve(KEPT, told=BARE.digests, sha256="b" * 64), evolve(FILE, digests=BARE.digests))
+
+
+@pytest.mark.parametrize(
+    ("kept", "file", "stands"),
+    [
+        (KEPT, BARE, True),  # kept by a release that did not note digests
+        (evolve(KEPT, told=(("md5", MD5),)), BARE, True),
+        (evolve(KEPT, told=(("md5", "f" * 32),)), BARE, False),
+        (evolve(KEPT, told=(("sha512", "f" * 128),)), BARE, True),
+        (evolve(KEPT, told=(("sha512", "f" * 128), ("md5", "f" * 32))), BARE, False),
+        (evolve(KEPT, told=(("md5", "f" * 32),)), evolve(BARE, digests=()), True),
+        (KEPT, evolve(BARE, size=KEPT.size), True),
+        (KEPT, evolve(BARE, size=KEPT.size + 1), False),
+        (KEPT, evolve(BARE, size=KEPT.size + 1, filled=("size",)), True),  # found out here, and no word of the index
+        (evolve(KEPT, source="another"), BARE, False),
+        (evolve(KEPT, filename="foo-1.0.zip"), BARE, False),
+    ],
+)
+def test_without_a_sha256_no_word_of_the_index_may_differ(kept: KeptFile, file: File, *, stands: bool) -> None:
+    """It is the file of that name and upstream, if no size and no digest told then and now is another (hardening rows 12, 24)."""
+    assert stands_for(kept, file) is stands
+
+
+@given(DIGESTS, DIGESTS, st.sampled_from([None, 7, 8]))
+def test_what_only_one_of_two_tells_says_nothing(
+    then: tuple[tuple[str, str], ...], now: tuple[tuple[str, str], ...], size: int | None
+) -> None:
+    """Whatever is told then and now: a kept file is replaced if and only if something that both tell differs (hardening row 12)."""
+    file, kept = evolve(BARE, digests=now, size=size), evolve(KEPT, told=then)
+    differs = any(dict(now)[one] != dict(then)[one] for one in dict(now).keys() & dict(then).keys()) or size == 8
+    assert stands_for(kept, file) is not differs
+    assert standing_for(file, [kept]) == ([] if differs else [kept])
+    assert replaced(file, [kept]) == ([kept] if differs else [])
+
+
+def test_of_several_that_may_be_it_the_newest_is() -> None:
+    """Where nothing tells two kept files apart the one that came last is taken, on the page and for the bytes."""
+    older, newer = evolve(KEPT, id=1), evolve(KEPT, id=2, sha256="d" * 64)
+    assert standing_for(BARE, [older, newer]) == [newer, older]
+    assert completed(page_of(BARE), [older, newer]).files[0].sha256 == newer.sha256
+
+
+def test_nothing_is_replaced_where_a_sha256_is_told() -> None:
+    """Both files have their own address then, and lock files may name either; another upstream's files are not replaced, nor metadata."""
+    other = evolve(KEPT, sha256="d" * 64)
+    assert replaced(FILE, [KEPT, other]) == []
+    bare = evolve(BARE, size=8)
+    assert replaced(bare, [evolve(KEPT, source="another"), evolve(KEPT, filename=f"{KEPT.filename}.metadata"), other]) == [other]
+
+
 # --- completing ---
-
-
-def kept(*found: KeptFile) -> dict[tuple[str, str], KeptFile]:
-    """What is kept, by file name and digest, and by file name alone."""
-    return {key: file for file in found for key in ((file.filename, file.sha256), (file.filename, ""))}
 
 
 def test_missing_facts_are_filled_in_and_named() -> None:
     """Size and metadata digest of a file that is kept are added, and told as not the upstream's own."""
-    (file,) = completed(page_of(FILE), kept(KEPT)).files
+    (file,) = completed(page_of(FILE), [KEPT]).files
     assert (file.size, file.metadata_sha256, file.filled) == (7, "b" * 64, ("size", "core-metadata"))
 
 
 def test_told_facts_stand() -> None:
     """What the upstream does tell is not replaced by what was found here, nor called ours."""
     told = evolve(FILE, size=8, metadata_sha256="c" * 64)
-    assert completed(page_of(told), kept(KEPT)) == page_of(told)
+    assert completed(page_of(told), [KEPT]) == page_of(told)
 
 
 @pytest.mark.parametrize("other", [evolve(FILE, sha256="d" * 64), evolve(FILE, filename="foo-1.0.zip")])
 def test_another_file_fills_nothing_in(other: File) -> None:
     """A kept file of another digest or name says nothing about this one (hardening row 12)."""
-    assert completed(page_of(other), kept(KEPT)) == page_of(other)
+    assert completed(page_of(other), [KEPT]) == page_of(other)
 
 
 def test_a_file_without_a_digest_is_completed_by_its_own_upstream_only() -> None:
     """Where no digest tells, the kept file of that name and upstream is it; another upstream's is not (hardening row 24)."""
     bare = evolve(FILE, sha256="")
-    assert completed(page_of(bare), kept(KEPT)).files[0].size == KEPT.size
-    assert completed(page_of(bare), kept(evolve(KEPT, source="another"))) == page_of(bare)
+    assert completed(page_of(bare), [KEPT]).files[0].size == KEPT.size
+    assert completed(page_of(bare), [evolve(KEPT, source="another")]) == page_of(bare)
 
 
 def test_nothing_kept_changes_nothing() -> None:
     """Without kept files a page is what it was, whenever that was."""
     page = page_of(evolve(FILE, uploaded_at=datetime.now(UTC) - timedelta(days=1)))
-    assert completed(page, {}) == page
+    assert completed(page, []) == page
 
 
 def test_the_kept_file_goes_before_what_was_found_out() -> None:
     """Size and core metadata that were found out without the file are replaced by the file's own once it is kept, and stay marked."""
     guessed = evolve(FILE, size=8, metadata_sha256="c" * 64, filled=("size", "upload-time", "core-metadata"))
-    (file,) = completed(page_of(guessed), kept(KEPT)).files
+    (file,) = completed(page_of(guessed), [KEPT]).files
     assert (file.size, file.metadata_sha256, set(file.filled)) == (7, "b" * 64, {"size", "upload-time", "core-metadata"})
-    (bare,) = completed(page_of(guessed), kept(evolve(KEPT, metadata=None))).files
+    (bare,) = completed(page_of(guessed), [evolve(KEPT, metadata=None)]).files
     assert (bare.metadata_sha256, "core-metadata" in bare.filled) == ("", False)
 
 

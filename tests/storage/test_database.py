@@ -31,6 +31,7 @@ from registry.storage.catalog.packages import SqlPackages
 from registry.storage.catalog.places import SqlPlaces
 from registry.storage.catalog.tables import Instant, files, journal, metadata, packages, users
 from registry.storage.catalog.tokens import SqlTokens
+from registry.storage.catalog.upstream import SqlUpstream
 from registry.storage.catalog.users import SqlUsers
 from registry.storage.threads import InlineThreads
 from registry.testing import NOON, OPERATOR, done
@@ -354,6 +355,19 @@ def test_creating_and_migrating_give_the_same(tmp_path: Path) -> None:
     created = shape(tmp_path / "created")
     assert created == shape(tmp_path / "migrated")
     assert "table journal" in created
+
+
+def test_of_files_kept_before_nobody_knows_what_was_told(path: Path) -> None:
+    """A file of an upstream that was kept before digests were noted is kept after the upgrade, and tells of none."""
+    migrated(path, "0005")
+    with sqlite3.connect(path) as connection:
+        row = "'main', 'demo', 'demo-1.0.tar.gz', ?, 10, NULL, NULL, NULL, 0, 0"
+        connection.execute(f"INSERT INTO upstream_files VALUES (4, {row})", ["a" * 64])
+    connection.close()
+    made = process(path)
+    (file,) = done(SqlUpstream(made.database).kept(Name("demo")))
+    assert (file.id, file.sha256, file.size, file.told) == (4, "a" * 64, 10, ())
+    made.database.close()
 
 
 def test_a_migrated_catalog_opens(path: Path) -> None:

@@ -323,6 +323,17 @@ def test_keeping_again_adds_what_is_new(catalog: Catalog) -> None:
     assert len(catalog.kept()) == 1
 
 
+def test_what_indexes_told_of_a_file_adds_up(catalog: Catalog) -> None:
+    """The digests that an index told when a file came are kept, and those that it told another time beside them."""
+    assert catalog.keep("demo-1.0.whl").told == ()
+    assert catalog.keep("demo-1.0.whl", told=(("md5", "1"),)).told == (("md5", "1"),)
+    assert catalog.keep("demo-1.0.whl").told == (("md5", "1"),)
+    assert dict(catalog.keep("demo-1.0.whl", told=(("sha512", "2"),)).told) == {"md5": "1", "sha512": "2"}
+    assert catalog.keep("demo-2.0.whl", sha256="b" * 64, told=(("md5", "3"),)).told == (("md5", "3"),)
+    found = [file for file in done(catalog.upstream.files(limit=9, offset=0)) if file.filename == "demo-2.0.whl"]
+    assert [file.told for file in found] == [(("md5", "3"),)]
+
+
 def test_other_bytes_are_another_file(catalog: Catalog) -> None:
     """A file name may stand for different bytes at different upstreams, or at different times; each is kept."""
     numbers = {catalog.keep("demo-1.0.whl", **other).id for other in ({}, {"sha256": "b" * 64}, {"source": "second"})}

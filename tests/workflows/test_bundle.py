@@ -1,10 +1,13 @@
 """Bundles written and taken in, on disks that fail and by processes that are killed."""
 
+import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
+from attrs import evolve
 
 from registry.composition import Store
 from registry.domain.bundles.contents import InvalidBundle
@@ -56,8 +59,8 @@ def blob(store: Store, data: bytes) -> str:
     return sha256
 
 
-def keep(store: Store, name: str, data: bytes, metadata: bytes = b"") -> None:
-    """Keep a page and its file."""
+def keep(store: Store, name: str, data: bytes, metadata: bytes = b"", told: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Keep a page and its file, of which the index told these digests."""
     filename = f"{name}-1.0-py3-none-any.whl"
     sha256 = blob(store, data)
     beside = (blob(store, metadata), len(metadata)) if metadata else None
@@ -75,7 +78,7 @@ def keep(store: Store, name: str, data: bytes, metadata: bytes = b"") -> None:
     page = Page(name=Name(name), display=name, files=(file,))
     done(store.upstream.keep_page(Said(source="upstream", name=Name(name), page=page, etag='"1"', fetched_at=NOON)))
     kept = KeptFile(source="upstream", name=name, filename=filename, sha256=sha256, size=len(data), metadata=beside, licence="MIT")
-    done(store.upstream.keep_file(kept))
+    done(store.upstream.keep_file(evolve(kept, told=tuple(told.items()))))
 
 
 def written(store: Store, *names: str) -> bytes:
@@ -121,6 +124,36 @@ def test_what_is_written_is_taken_in(origin: Store, opened: Opener) -> None:
     assert is_whole(other)
     assert done(bundles(other).take_in(io.BytesIO(data), OPERATOR)) == 0
     assert written(other) == data
+
+
+def test_the_digests_that_an_index_told_travel(opened: Opener) -> None:
+    """They are compared and kept, also where the file is kept already; a bundle of a release that told of none is read as ever."""
+    origin, other = opened("origin"), opened("other")
+    keep(origin, "beta", b"small")
+    before = written(origin)
+    assert b'"told"' not in before
+    done(bundles(other).take_in(io.BytesIO(before), OPERATOR))
+    md5, blake2b = hashlib.md5(b"small", usedforsecurity=False).hexdigest(), hashlib.blake2b(b"small", digest_size=32).hexdigest()
+    keep(origin, "beta", b"small", told={"md5": md5, "blake2b": blake2b})
+    keep(origin, "alpha", LARGE, told={"sha512": hashlib.sha512(LARGE).hexdigest()})
+    data = written(origin)
+    assert done(bundles(other).verify(io.BytesIO(data))).files
+    done(bundles(other).take_in(io.BytesIO(data), OPERATOR))
+    told = {file.name: dict(file.told) for file in done(other.upstream.files(limit=9, offset=0))}
+    assert told == {"beta": {"md5": md5, "blake2b": blake2b}, "alpha": {"sha512": hashlib.sha512(LARGE).hexdigest()}}
+    assert written(other) == data
+
+
+@pytest.mark.parametrize("digests", [{"md5": "0" * 32}, {"sha512": "0" * 128}])
+def test_digests_that_are_not_those_of_the_bytes_are_refused(opened: Opener, digests: dict[str, str]) -> None:
+    """A list that tells another digest than the bytes have is no bundle, to who looks and to who takes it in (hardening row 12)."""
+    origin, other = opened("origin"), opened("other")
+    keep(origin, "beta", b"small", told=digests)
+    data = written(origin)
+    for read in (lambda: bundles(other).verify(io.BytesIO(data)), lambda: bundles(other).take_in(io.BytesIO(data), OPERATOR)):
+        with pytest.raises(InvalidBundle, match=f"another {next(iter(digests))} of"):
+            done(read())
+    assert rows(other) == []
 
 
 def test_only_what_was_named_is_written(origin: Store, opened: Opener) -> None:

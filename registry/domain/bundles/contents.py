@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
+from registry.domain.digests import is_digest
 from registry.domain.errors import InvalidMoment, InvalidName, RegistryError, shown
 from registry.domain.filenames import METADATA_ENDING
 from registry.domain.moments import parse_moment
@@ -73,6 +74,16 @@ class Contents:
             *(Member(kind="blobs", sha256=sha256, size=blobs[sha256]) for sha256 in sorted(blobs)),
         )
 
+    @property
+    def told(self) -> Mapping[str, Mapping[str, frozenset[str]]]:
+        """What else the indexes told of blobs: by sha256 and algorithm, the digests that all have to be right."""
+        found: dict[str, dict[str, frozenset[str]]] = {}
+        for file in self.files:
+            of = found.setdefault(file.sha256, {}) if file.told else {}
+            for algorithm, digest in file.told:
+                of[algorithm] = of.get(algorithm, frozenset()) | {digest}
+        return found
+
     def render(self) -> bytes:
         """The list as it stands in the bundle."""
         pages = sorted(self.pages, key=lambda page: (page.name.normalized, page.source))
@@ -131,6 +142,8 @@ def _page(page: BundledPage) -> Mapping[str, object]:
 
 def _file(file: KeptFile) -> Mapping[str, object]:
     metadata = None if file.metadata is None else {"sha256": file.metadata[0], "size": file.metadata[1]}
+    # Where there is nothing to tell the list is what it was before anything was: the same contents make the same bytes.
+    told = {"told": dict(sorted(file.told))} if file.told else {}
     return {
         "upstream": file.source,
         "name": file.name,
@@ -139,6 +152,7 @@ def _file(file: KeptFile) -> Mapping[str, object]:
         "size": file.size,
         "metadata": metadata,
         "licence": file.licence,
+        **told,
     }
 
 
@@ -167,6 +181,7 @@ def _parse_file(value: object) -> KeptFile:
         size=_get(table, "size", _is_size),
         metadata=None if metadata is None else _parse_metadata(_table(metadata)),
         licence=_get(table, "licence", lambda one: one is None or _is_text(one)),
+        told=tuple(_get({"told": {}, **table}, "told", _are_digests).items()),
     )
 
 
@@ -216,6 +231,11 @@ def _is_of(filename: str, name: str) -> bool:
 
 def _is_digest(value: object) -> bool:
     return isinstance(value, str) and _HEX.fullmatch(value) is not None
+
+
+def _are_digests(value: object) -> bool:
+    """Whether these are digests beside sha256, by their names."""
+    return isinstance(value, dict) and "sha256" not in value and all(is_digest(algorithm, digest) for algorithm, digest in value.items())
 
 
 def _is_size(value: object) -> bool:

@@ -14,14 +14,15 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from registry.domain.digests import new_hash
 from registry.domain.errors import RegistryError, StorageFull
 from registry.domain.model import Digests
 from registry.interfaces import BESIDE_BYTES, IStagedBlob, IThreads
-from registry.storage.blobs.digests import digests_of, new_hash
+from registry.storage.blobs.digests import digests_of
 from registry.storage.blobs.disk import Disk
 
 if TYPE_CHECKING:
-    from registry.storage.blobs.digests import Hash
+    from registry.domain.digests import Hash
 
 T = TypeVar("T")
 

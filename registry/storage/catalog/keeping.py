@@ -14,7 +14,7 @@ from registry.domain.names import Name
 from registry.domain.upstream import Forgotten, Holding, KeptFile, Said, pack
 from registry.interfaces import IKeeping
 from registry.storage.catalog.database import Database, Writing
-from registry.storage.catalog.kept_files import kept_file
+from registry.storage.catalog.kept_files import kept_file, told_with
 from registry.storage.catalog.prepared import insert_row
 from registry.storage.catalog.tables import upstream_files, upstream_pages
 
@@ -186,15 +186,17 @@ def _take_page(writing: Writing, said: Said) -> bool:
 
 
 def _take_file(writing: Writing, file: KeptFile) -> bool:
-    """Whether the file is new; of one that is known, the metadata may be."""
+    """Whether the file is new; of one that is known, the metadata may be, and the digests that its index told."""
     digest, size = file.metadata or (None, None)
     key = {"source": file.source, "name": file.name, "filename": file.filename, "sha256": file.sha256}
     same = [upstream_files.c[column] == value for column, value in key.items()]
     known = writing.connection.execute(select(_FILES.metadata_sha256).where(*same)).first()
     facts: dict[str, Any] = {"size": file.size, "used_at": writing.at, "metadata_sha256": digest, "metadata_size": size}
+    told = told_with(writing.connection, file, *same)
     if known is None:
-        insert_row(writing.connection, upstream_files, {**key, **facts, "licence": file.licence, "kept_at": writing.at})
+        insert_row(writing.connection, upstream_files, {**key, **facts, **told, "licence": file.licence, "kept_at": writing.at})
         return True
-    if known.metadata_sha256 is None and digest is not None:
-        writing.connection.execute(upstream_files.update().where(*same).values(**facts))
+    changes = {**(facts if known.metadata_sha256 is None and digest is not None else {}), **told}
+    if changes:
+        writing.connection.execute(upstream_files.update().where(*same).values(**changes))
     return False

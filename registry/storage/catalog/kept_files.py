@@ -2,7 +2,10 @@
 
 from typing import Any
 
+from sqlalchemy import ColumnElement, Connection, select
+
 from registry.domain.upstream import KeptFile
+from registry.storage.catalog.tables import upstream_files
 
 
 def kept_file(row: Any) -> KeptFile:
@@ -16,6 +19,15 @@ def kept_file(row: Any) -> KeptFile:
         size=row.size,
         metadata=(row.metadata_sha256, row.metadata_size) if row.metadata_sha256 else None,
         licence=row.licence,
+        told=tuple((row.told or {}).items()),
         kept_at=row.kept_at,
         used_at=row.used_at,
     )
+
+
+def told_with(connection: Connection, file: KeptFile, *same: ColumnElement[bool]) -> dict[str, Any]:
+    """What a row of this file (`same`), if there is one, is to tell of digests: what it tells already, and what the file does."""
+    if not file.told:
+        return {}
+    known = connection.execute(select(upstream_files.c.told).where(*same)).first()
+    return {"told": {**((known.told if known is not None else None) or {}), **dict(file.told)}}

@@ -310,6 +310,7 @@ upstream_files = _table(
     Column("metadata_sha256", String(64), index=True),
     Column("metadata_size", BigInteger),
     Column("licence", Text),  # as its core metadata tells it
+    Column("told", JSON),  # the digests beside sha256 that its index told when it came
     Column("kept_at", Instant, nullable=False),
     Column("used_at", Instant, nullable=False, index=True),
     UniqueConstraint("source", "name", "filename", "sha256"),

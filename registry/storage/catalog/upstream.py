@@ -18,6 +18,7 @@ from registry.interfaces import IUpstreamCatalog
 from registry.storage.catalog.database import Database, Writing
 from registry.storage.catalog.forwarding import is_enabled
 from registry.storage.catalog.kept_files import kept_file as _kept
+from registry.storage.catalog.kept_files import told_with
 from registry.storage.catalog.prepared import Prepared, insert_row
 from registry.storage.catalog.tables import own_names, packages, projects, shared_names, upstream_files, upstream_pages
 
@@ -136,6 +137,7 @@ class SqlUpstream:
             if file.licence is not None:
                 facts["licence"] = file.licence
             same = [columns[column] == value for column, value in key.items()]
+            facts |= told_with(writing.connection, file, *same)
             if not writing.connection.execute(update(upstream_files).where(*same).values(**facts)).rowcount:
                 insert_row(writing.connection, upstream_files, {**key, **facts, "kept_at": writing.at})
 
