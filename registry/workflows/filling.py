@@ -82,7 +82,8 @@ class Filling:
             self._end(key)
 
     def _end(self, key: tuple[str, str]) -> None:
-        for looking in self._under_way.pop(key):
+        # To end one may let another go on, and come to its own end.
+        for looking in self._under_way.pop(key, ()):
             looking.cancel()
 
     async def _fill(self, upstream: Upstream, said: Said, lacking: Sequence[File], looking: "list[Deferred[None]]") -> None:
@@ -125,7 +126,7 @@ class Filling:
         for file in files:
             await self._places.acquire()
             try:
-                if self._respite.get(upstream.name, self.now()) > self.now():
+                if self._over or self._respite.get(upstream.name, self.now()) > self.now():
                     return
                 filled = await self._filled(upstream, name, file)
             except UpstreamUnavailable as error:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from attrs import Factory, define, evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -37,6 +37,8 @@ _MOST = 1000
 _PAGE_BYTES = 24 << 20
 # JSON up to this size is read in less time than a visit to a thread takes.
 _FEW_BYTES = 8 << 10
+# Pages that are larger are read one after the other: several at once would be read no sooner, and keep the reactor from its turn.
+_MANY_BYTES = 256 << 10
 # How much of what was said is at hand without being read from the catalog and unpacked, and what one file of it takes, roughly.
 _AT_HAND, _FILE_BYTES = 4 << 20, 1000
 
@@ -65,6 +67,7 @@ class Inquiries:
     _unkept: dict[tuple[str, str], Said] = Factory(dict)  # what was said and is being written, by upstream and name
     _at_hand: Memory[_AtHand] = Factory(lambda: Memory(budget=_AT_HAND))
     _said: int = 0  # how often anybody said anything
+    _large: DeferredLock = Factory(DeferredLock)  # held by who reads a large page
     _begun: int = 0  # how many questions were begun
     # Of upstreams and names that are asked about: which questions are under way, and the number of the latest that was answered.
     _under_way: dict[tuple[str, str], set[int]] = Factory(dict)
@@ -282,6 +285,8 @@ class Inquiries:
             facts = (fetched.body, fetched.headers.get("content-type", ""), fetched.url, name, upstream.name)
             if len(fetched.body) <= _FEW_BYTES and fetched.body.startswith(b"{"):
                 read = self.reader(*facts)
+            elif len(fetched.body) > _MANY_BYTES:
+                read = await self._large.run(lambda: self.threads.run(self.reader, *facts))
             else:
                 read = await self.threads.run(self.reader, *facts)
         except UpstreamBroken:

@@ -29,6 +29,7 @@ from registry.testing.upstream import LONG_AGO, Style
 from registry.upstream.pages import read_page
 from registry.workflows.filling import AT_ONCE, AT_ONCE_IN_ALL, LEFT_ALONE, MOST, Filling
 from registry.workflows.glimpses import TAIL, Glimpses
+from registry.workflows.inquiries import RESPITE
 from tests.beyond import large
 from tests.upstream.asking import World, problem
 
@@ -298,6 +299,38 @@ def test_a_stop_waits_for_no_answer(desk: Desk) -> None:
     done(desk.filling.settled())
     desk.hear(said)
     assert (len(desk.asked), desk.amended) == (2, [])
+
+
+def test_a_stop_ends_what_waits_for_its_turn(desk: Desk) -> None:
+    """When the registry stops, names that wait until others are done are not begun with, though these are done with that moment."""
+    names = [Name(f"demo-{number}") for number in range(6)]
+    for name in names:
+        desk.world.upstream.add(*(sdist(name.normalized, f"{number}.0") for number in range(AT_ONCE)))
+    pages = [desk.said(name) for name in names]
+    desk.world.upstream.hold("/files/")
+    for said in pages:
+        desk.hear(said)
+    assert len(desk.asked) == AT_ONCE_IN_ALL < len(names) * AT_ONCE
+    desk.filling.stop()
+    desk.world.network.settle()
+    done(desk.filling.settled())
+    assert len(desk.asked) == AT_ONCE_IN_ALL
+
+
+def test_an_upstream_that_fails_is_left_alone(desk: Desk) -> None:
+    """After 429 for files of one name those of others are not asked for either, until half a minute is over (hardening row 52)."""
+    desk.world.upstream.add(sdist("demo"), sdist("other"))
+    other = desk.said(Name("other"))
+    said = desk.said()
+    desk.world.upstream.on("/files/demo/", status(HTTPStatus.TOO_MANY_REQUESTS))
+    desk.hear(said)
+    desk.late = RESPITE - SECOND
+    desk.hear(other)
+    assert len(desk.asked) == 1
+    desk.late = RESPITE
+    desk.hear(other)
+    assert len(desk.asked) == 2
+    assert len(desk.amended) == 1
 
 
 def test_what_cannot_be_kept_is_not_offered(desk: Desk, events: Sequence[LogEvent]) -> None:

@@ -424,3 +424,16 @@ def test_more_is_told_of_what_was_said(desk: Desk) -> None:
     assert desk.ask() == (["2.0"], "miss")
     assert done(Deferred.fromCoroutine(desk.inquiries.amend(known, more))) is False
     assert desk.ask() == (["2.0"], "hit")
+
+
+def test_large_pages_are_read_one_after_the_other(desk: Desk) -> None:
+    """Of pages that take a thread long, however many come at once, one is read at a time; small ones do not wait for them."""
+    desk.inquiries.threads = held = HeldThreads()
+    large = [page(*(f"{number}.0" for number in range(3000)), name=name.normalized) for name in (DEMO, OTHER)]
+    desk.fetcher.script = [*large, page(*(f"{number}.0" for number in range(100)), name="small")]
+    asking = [desk.begin(DEMO), desk.begin(OTHER)]
+    assert held.waiting == 1
+    asking.append(desk.begin(Name("small")))
+    assert held.waiting == 2
+    held.let_all()
+    assert [len(said.page.files) for said, _ in map(done, asking) if said.page is not None] == [3000, 3000, 100]

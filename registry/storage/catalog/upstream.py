@@ -95,10 +95,11 @@ class SqlUpstream:
         same = (upstream_pages.c.source == said.source, upstream_pages.c.name == said.name.normalized)
         times = {"fetched_at": said.fetched_at, "used_at": said.fetched_at}
         facts: dict[str, Any] = {**times, "etag": said.etag}
-        if not confirmed:
-            facts |= {"found": said.page is not None, "body": pack(said.page) if said.page is not None else b""}
 
         def work(writing: Writing) -> None:
+            if not confirmed:
+                # Here, since a page of 5,000 files takes longer to pack than the reactor may be kept waiting.
+                facts.update(found=said.page is not None, body=pack(said.page) if said.page is not None else b"")
             changed = writing.connection.execute(update(upstream_pages).where(*same).values(**facts)).rowcount
             if not changed and not confirmed:
                 insert_row(writing.connection, upstream_pages, {"source": said.source, "name": said.name.normalized, **facts})
