@@ -6,6 +6,9 @@ from typing import Any, TypeVar
 from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from registry.domain.errors import RegistryError
 
 T = TypeVar("T")
 
@@ -20,7 +23,15 @@ class Errands:
 
     def begin(self, what: str, work: Coroutine[Any, Any, object]) -> None:
         """Begin `work`; `what` is the subject of the sentence that is logged if it fails."""
-        self.watch(work).addErrback(lambda failure: _log.failure("{what} failed; it will be tried again", failure, what=what))
+
+        def tell(failure: Failure) -> None:
+            if isinstance(failure.value, RegistryError):
+                # Its sentence says all there is to know.
+                _log.error("{what} failed; it will be tried again: {error}", what=what, error=failure.value)
+            else:
+                _log.failure("{what} failed; it will be tried again", failure, what=what)
+
+        self.watch(work).addErrback(tell)
 
     def watch(self, work: Coroutine[Any, Any, T]) -> "Deferred[T]":
         """Begin `work`; whoever gets its result takes care of its failure, too."""

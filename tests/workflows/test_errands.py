@@ -1,7 +1,10 @@
 """What goes on behind an answer."""
 
+import pytest
 from twisted.internet.defer import Deferred
+from twisted.logger import capturedLogs, formatEvent
 
+from registry.domain.errors import StorageFull
 from registry.testing import done
 from registry.workflows.errands import Errands
 
@@ -41,3 +44,16 @@ def test_nothing_under_way_is_settled() -> None:
     ready.callback(7)
     assert done(errands.watch(wait_for(ready))) == 7
     done(errands.settled())
+
+
+@pytest.mark.parametrize(("error", "traceback"), [(StorageFull(), False), (OSError("no"), True)])
+def test_what_fails_for_a_known_reason_is_a_line_in_the_log(error: Exception, traceback: bool) -> None:
+    """A full disk, which thousands of errands may meet, is told in a sentence each; only what nobody has foreseen with a traceback."""
+    errands, work = Errands(), Deferred[int]()
+    with capturedLogs() as events:
+        errands.begin("keeping it", wait_for(work))
+        work.errback(error)
+    (event,) = events
+    said = formatEvent(event) or ""
+    assert said.startswith("keeping it failed; it will be tried again")
+    assert (str(error) in said, "log_failure" in event) == (not traceback, traceback)
