@@ -1,9 +1,10 @@
 """Reading ahead: what an installation is about to ask for comes from upstream while the client still reads what it was given."""
 
 from collections import OrderedDict
-from collections.abc import Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from attrs import Factory, define
@@ -27,7 +28,7 @@ _log = Logger()
 _NAMES = 64
 # At once, for all clients together, so that what they ask themselves has the upstream's ear.
 _AT_ONCE = 6
-# How many names wait for their turn; what is required beyond is asked for when the client does.
+# How many questions wait for their turn; what is required beyond is asked for when the client does.
 WAITING = 1000
 # Wheels up to this size are fetched, too: what is in vain if a resolver chooses another version is little.
 SMALL = 256 << 10
@@ -86,16 +87,16 @@ class Ahead:
         with suppress(InvalidArchive):
             for wanted in await self.threads.run(_requirements, raw):
                 if len(self._under_way) < WAITING:
-                    self._begin(self._in_turn(view, wanted, base))
+                    self._begin(self._in_turn(partial(self._ask, view, wanted, base)))
 
     def _may_ask(self) -> bool:
         return not self._over and (self._respite is None or self._respite <= self.library.now())
 
-    async def _in_turn(self, view: View, wanted: Wanted, base: str) -> None:
+    async def _in_turn(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         await self._places.acquire()
         try:
             if self._may_ask():
-                await self._ask(view, wanted, base)
+                await work()
         except (RegistryError, Elsewhere) as error:
             # Whoever asks for it himself is told what is wrong.
             if isinstance(error, UpstreamUnavailable):
@@ -120,8 +121,9 @@ class Ahead:
         if file is None or not file.sha256 or beyond is None or not beyond.keeps(file.source):
             return
         await self._take(view, file.sha256, file.filename + METADATA_ENDING)
-        if file.size is not None and file.size <= SMALL:
-            await self._take(view, file.sha256, file.filename)
+        if file.size is not None and file.size <= SMALL and len(self._under_way) < WAITING:
+            # After the pages that wait: these are what a resolver asks for first.
+            self._begin(self._in_turn(partial(self._take, view, file.sha256, file.filename)))
 
     async def _take(self, view: View, sha256: str, filename: str) -> None:
         _, blob = await self.library.from_upstream(view, sha256, filename)
