@@ -69,7 +69,9 @@ class Inquiries:
     _said: int = 0  # how often anybody said anything
     _large: DeferredLock = Factory(DeferredLock)  # held by who reads a large page
     _begun: int = 0  # how many questions were begun
-    # Of upstreams and names that are asked about: which questions are under way, and the number of the latest that was answered.
+    # Of upstreams and names that are asked about: the latest question and when it was begun, for whom it will do joins it; which questions
+    # are under way, and the latest that was answered.
+    _latest: dict[tuple[str, str], tuple[int, datetime]] = Factory(dict)
     _under_way: dict[tuple[str, str], set[int]] = Factory(dict)
     _answered: dict[tuple[str, str], int] = Factory(dict)
     # Upstreams that failed, and (with a name) pages of theirs that did, until when they are left alone.
@@ -83,7 +85,8 @@ class Inquiries:
         """What is on file about a name (see `IUpstreamCatalog.dossier`), what is only being written included."""
         keys = {upstream.name: (upstream.name, name.normalized) for upstream in upstreams}
         at_hand = {source: found.said for source, key in keys.items() if (found := self._at_hand.find(key)) is not None}
-        before = self._said
+        # What is read may be from before these were written, which they may be by the time that it is known.
+        before, writing = self._said, {source: self._unkept[key] for source, key in keys.items() if key in self._unkept}
         dossier = await self.catalog.dossier(name, projects, place, tuple(keys), at_hand)
         if not dossier.enabled:
             return dossier
@@ -95,6 +98,8 @@ class Inquiries:
             elif found is not None and found.number > before:
                 # It was said while the catalog was being read.
                 said[source] = found.said
+            elif source in writing and (source not in said or said[source].fetched_at < writing[source].fetched_at):
+                said[source] = writing[source]
             elif source in said and said[source] is not at_hand.get(source):
                 self._take_to_hand(said[source])
         return evolve(dossier, said=said)
@@ -113,7 +118,11 @@ class Inquiries:
             return known, "hit"
 
         async def ask(_: Flight) -> tuple[Said, str]:
-            return await self._do_ask(upstream, name, newer_than, known, None if dossier is None else dossier.kept)
+            try:
+                return await self._do_ask(upstream, name, number, known, None if dossier is None else dossier.kept)
+            finally:
+                if self._latest.get(key, (0, None))[0] == number:
+                    del self._latest[key]
 
         if known is not None and self._resting(upstream, name) and self._usable(upstream, known):
             # It may be being asked, and take its time.
@@ -121,8 +130,13 @@ class Inquiries:
         if known is not None and known.page is None and newer_than is not None and self._resting(upstream, name):
             # There was no such name. Whoever insists that there may be one by now is told that nobody knows, and does not make it worse.
             raise UpstreamUnavailable(source=upstream.name, problem="it has just failed, and is left alone for a while")
-        key = (upstream.name, name.normalized, newer_than is None)
-        asking: Deferred[tuple[Said, str]] = Deferred.fromCoroutine(self._asking.once(key, ask))
+        key = (upstream.name, name.normalized)
+        number, begun = self._latest.get(key, (0, self.now()))
+        if not number or (newer_than is not None and begun < newer_than):
+            self._begun += 1
+            number = self._begun
+            self._latest[key] = number, self.now()
+        asking: Deferred[tuple[Said, str]] = Deferred.fromCoroutine(self._asking.once((*key, number), ask))
         asking.addTimeout(max(0.0, (self.deadline() if by is None else by) - self.clock.seconds()), self.clock)
         try:
             return await asking
@@ -165,14 +179,14 @@ class Inquiries:
         return fresh and (newer_than is None or known.fetched_at >= newer_than)
 
     async def _do_ask(
-        self, upstream: Upstream, name: Name, newer_than: datetime | None, known: Said | None, kept: Sequence[KeptFile] | None
+        self, upstream: Upstream, name: Name, number: int, known: Said | None, kept: Sequence[KeptFile] | None
     ) -> tuple[Said, str]:
         if upstream.mode is Mode.OFFLINE:
             return self._kept(upstream, name, known, await self.catalog.kept(name) if kept is None else kept)
         if known is not None and self._resting(upstream, name) and self._usable(upstream, known):
             return known, "stale"
         try:
-            return await self._fetch(upstream, name, known), "miss"
+            return await self._fetch(upstream, name, number, known), "miss"
         except (UpstreamUnavailable, UpstreamBroken, UpstreamRefused) as error:
             # One page that cannot be read says nothing about the others.
             self._rest(upstream, "" if isinstance(error, UpstreamUnavailable) else name.normalized)
@@ -182,8 +196,16 @@ class Inquiries:
             raise
 
     async def _known(self, upstream: Upstream, name: Name) -> Said | None:
-        said = self._unkept.get((upstream.name, name.normalized))
-        return said if said is not None else await self.catalog.said(upstream.name, name)
+        return await self._latest_of(upstream.name, name)
+
+    async def _latest_of(self, source: str, name: Name) -> Said | None:
+        """What it said last, of all that was said by the time that this is known."""
+        key, before = (source, name.normalized), self._said
+        if key in self._unkept:
+            return self._unkept[key]
+        said = await self.catalog.said(source, name)
+        found = self._at_hand.find(key)
+        return self._unkept.get(key) or (found.said if found is not None and found.number > before else said)
 
     def _by_now(self, upstream: Upstream, name: Name, known: Said | None) -> Said | None:
         """What is known by now of what was `known`: more may have been found out meanwhile."""
@@ -192,9 +214,7 @@ class Inquiries:
 
     async def amend(self, said: Said, page: Page) -> bool:
         """Keep `page`, which tells more about the files of what was said; not if something else was said since (False)."""
-        key = (said.source, said.name.normalized)
-        known = self._unkept.get(key) or await self.catalog.said(said.source, said.name)
-        known = self._unkept.get(key, known)  # whatever was said while that was read
+        known = await self._latest_of(said.source, said.name)
         if known is None or known.page != said.page:
             return False
         self._note(evolve(known, page=page))
@@ -234,24 +254,22 @@ class Inquiries:
         page = available(known.page, kept)
         return evolve(known, page=page if page.files else None), "hit" if fresh else "stale"
 
-    async def _fetch(self, upstream: Upstream, name: Name, known: Said | None) -> Said:
+    async def _fetch(self, upstream: Upstream, name: Name, number: int, known: Said | None) -> Said:
         """What it says; or what it has said to who asked later, if that is here by then: the older answer does not come after the newer."""
         key = (upstream.name, name.normalized)
-        self._begun += 1
-        question = self._begun
         under_way = self._under_way.setdefault(key, set())
-        under_way.add(question)
+        under_way.add(number)
         try:
             said, confirmed = await self._answer(upstream, name, known)
-            if self._answered.get(key, 0) > question and (newer := await self._known(upstream, name)) is not None:
+            if self._answered.get(key, 0) > number and (newer := await self._known(upstream, name)) is not None:
                 return newer
-            self._answered[key] = question
+            self._answered[key] = number
             self._note(said, confirmed=confirmed)
             if said.page is not None:
                 self.on_news(upstream, said)
             return said
         finally:
-            under_way.discard(question)
+            under_way.discard(number)
             if not under_way:
                 del self._under_way[key]
                 self._answered.pop(key, None)

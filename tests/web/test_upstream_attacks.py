@@ -126,9 +126,22 @@ def test_an_older_answer_does_not_come_after_a_newer(start: Start) -> None:
     beyond = start(upstream, configured())
     waiting = beyond.begin(page_path("demo"), headers={"Accept": JSON})
     upstream.add(STRANGERS)
+    beyond.pass_time(6)
     assert len(beyond.page(cache_control="no-cache").json["files"]) == 2
     answer, _ = answered(beyond, gate, waiting)
     assert len(answer.json["files"]) == len(beyond.files()) == 2
+
+
+def test_who_insists_joins_a_question_that_was_asked_a_moment_ago(start: Start) -> None:
+    """Two questions about one name at once might be answered in the other order: no second is asked within five seconds of the first."""
+    beyond, gate = held(start, "/simple/demo/")
+    waiting = [beyond.begin(page_path("demo"), headers=headers) for headers in ({}, {"Cache-Control": "no-cache"}, {"Accept": JSON})]
+    beyond.pass_time(5)
+    waiting.append(beyond.begin(page_path("demo"), headers={"Cache-Control": "no-cache"}))
+    gate.open()
+    beyond.settle(*waiting)
+    assert [wire.answers("GET")[0].code for wire in waiting] == [200] * 4
+    assert beyond.upstream.asked("/simple/demo/") == 1
 
 
 def test_what_is_remembered_of_files_is_forgotten_with_them(start: Start) -> None:

@@ -382,6 +382,24 @@ def test_what_is_being_written_is_on_file(tmp_path: Path) -> None:
     registry.close()
 
 
+def test_what_is_written_while_the_catalog_is_read_is_on_file(tmp_path: Path) -> None:
+    """Who read the catalog before an answer was in it, and is told after, is not given the answer before that (row 52)."""
+    late, held = Late(), HeldThreads()
+    registry = registry_in_memory(tmp_path / "both", readers=late, writer=held)
+    desk = desk_in(registry)
+    desk.fetcher.script = [page("1.0"), page("2.0")]
+    nothing_known = Dossier(claim=Claim(own=False, shared=False), enabled=True, said={}, kept=())
+    assert desk.ask(dossier=nothing_known) == (["1.0"], "miss")
+    held.let_all()
+    desk.clock.advance(1)
+    assert desk.ask(dossier=nothing_known) == (["2.0"], "miss")
+    reading = on_file(desk)
+    held.let_all()
+    late.tell()
+    assert desk.ask(dossier=done(reading)) == (["2.0"], "hit")
+    registry.close()
+
+
 def test_what_is_said_while_the_catalog_is_read_is_on_file(tmp_path: Path) -> None:
     """Who read the catalog before an answer was written, and is told after, knows that answer: it is not asked for twice (row 52)."""
     late = Late()
