@@ -265,6 +265,7 @@ def compose(
         accept_identical=config.uploads.accept_identical,
         close_after=timedelta(seconds=config.uploads.close_after) if config.uploads.close_after else None,
         checks=config.uploads.checks,
+        on_restored=library.forget_bytes,
         attestations=attestations,
     )
     history = History(history=store.history, gate=gate, threads=files)

@@ -63,10 +63,12 @@ class IStagedBlob(Interface):
     async def inspect(look: Callable[[BinaryIO, int], T]) -> T:
         """The result of `look(open_binary_file, size)`, called in a thread with the whole content. Only after `finish`."""
 
-    async def keep() -> None:
-        """Make it durable (fsync of file and folder) under its sha256. Only after `finish`. Same bytes are stored once.
+    async def keep() -> bool:
+        """Make it durable (fsync of file and folder) under its sha256; False if these very bytes were there. Only after `finish`.
 
-        Until `discard`, a sweep leaves the blob alone, so that the caller can write the row that names it. Raises `StorageFull`.
+        Same bytes are stored once; what has that name and other bytes, since a disk has spoilt them, is replaced, and who has it open may
+        read on. A large file may replace equal bytes. Until `discard`, a sweep leaves the blob alone, so that the caller can write the
+        row that names it. Raises `StorageFull`.
         """
 
     async def admit(look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None = None) -> T:

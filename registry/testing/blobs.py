@@ -82,13 +82,13 @@ class MemoryStagedBlob:
         """IStagedBlob."""
         return look(io.BytesIO(self._data), len(self._data))
 
-    async def keep(self) -> None:
+    async def keep(self) -> bool:
         """IStagedBlob."""
         assert self._sha256, "finish() comes before keep()"
         self._blobs.demand_room()
         if not self._pinned:
             self._pin(self._sha256)
-        self._blobs.place(self._sha256, bytes(self._data))
+        return self._blobs.place(self._sha256, bytes(self._data))
 
     async def admit(self, look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None = None) -> T:
         """IStagedBlob."""
@@ -197,9 +197,11 @@ class MemoryBlobs:
         if not self._pins[sha256]:
             del self._pins[sha256]
 
-    def place(self, sha256: str, data: bytes) -> None:
-        """Keep it."""
-        self._kept.setdefault(sha256, data)
+    def place(self, sha256: str, data: bytes) -> bool:
+        """Keep it; False if it was there."""
+        there = self._kept.get(sha256) == data
+        self._kept[sha256] = data
+        return not there
 
 
 def _hexdigest(algorithm: str, data: bytes) -> str:

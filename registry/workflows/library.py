@@ -16,7 +16,7 @@ from registry.domain.filenames import METADATA_ENDING
 from registry.domain.model import Change, File, Index, Page
 from registry.domain.names import Name
 from registry.domain.negotiation import Representation
-from registry.domain.simple import Links, render_index, render_page
+from registry.domain.simple import BY_NAME, Links, render_index, render_page
 from registry.domain.upstream import names_in
 from registry.interfaces import IBlobs, IOpenBlob, IPackages, IThreads
 from registry.workflows.fallback import TELLING, Fallback
@@ -329,6 +329,10 @@ class Library:
     def forget_page(self, name: Name) -> None:
         """More is known of an upstream's files of this name than its page says."""
         self._forget_foreign(name.normalized)
+
+    def forget_bytes(self, sha256: str) -> None:
+        """These bytes were put back on the disk: those in memory may have been read before."""
+        self._files.drop_where(lambda key: key[1] in {sha256, BY_NAME})
 
     def _forget_foreign(self, name: str) -> None:
         """What is let in of one name has changed."""

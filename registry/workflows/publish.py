@@ -38,7 +38,7 @@ class Publisher:
     """Publishes files.
 
     `accept_identical`: the same bytes under the same name again are a success instead of `FileExists`; `close_after`: how old a version may
-    be that still takes files (None: any age).
+    be that still takes files (None: any age). `on_restored` hears the sha256 of bytes that were put back by such a success.
     """
 
     packages: IPackages
@@ -47,6 +47,7 @@ class Publisher:
     accept_identical: bool = False
     close_after: timedelta | None = None
     checks: Checks = field(factory=partial(Checks.of, "strict"))
+    on_restored: Callable[[str], object] = lambda _: None
     attestations: IAttestations | None = None  # None: those that are sent are not kept
     _underway: int = 0  # publishes that have begun and not ended
     _settled: "Deferred[None] | None" = None  # somebody waits for them
@@ -77,6 +78,9 @@ class Publisher:
             assert staged is not None, "a form with a file name has a file"
             digests = await staged.finish(tuple(upload.digests))
             _compare(upload, digests)
+            if self.accept_identical and prospect.taken == digests.sha256 and await staged.keep():
+                # What was there had been damaged, or was gone.
+                self.on_restored(digests.sha256)
             # Both only so that they are told before the archive is read; the catalog decides between two at once.
             _not_published(prospect, upload, digests)
             demand_open(prospect.release, upload.version, self.close_after, self.now())

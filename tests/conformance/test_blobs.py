@@ -156,6 +156,18 @@ def test_the_same_bytes_are_stored_once(blobs: IBlobs) -> None:
     assert listed(blobs) == [sha256(HELLO)]
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_keeping_tells_whether_it_was_there(blobs: IBlobs, size: int) -> None:
+    """Keeping is True the first time, and False as long as the very same bytes are there."""
+    told = []
+    for _ in range(3):
+        staged = stage(blobs, b"x" * size)
+        done(staged.finish())
+        told.append(done(staged.keep()))
+        staged.discard()
+    assert told == [True, False, False]
+
+
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kind=st.sampled_from(["memory", "directory"]), data=st.binary(max_size=3000), pieces=st.integers(1, 40), early=st.booleans())
 def test_digests_are_those_of_the_bytes(tmp_path: Path, kind: str, data: bytes, pieces: int, early: bool) -> None:

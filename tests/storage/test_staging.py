@@ -448,7 +448,10 @@ def test_every_step_is_durable_in_order(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("small", [True, False])
 def test_what_is_there_is_flushed_again(tmp_path: Path, *, small: bool) -> None:
-    """The same bytes again move nothing, but wait for the folder: the first uploader's flush may still be under way (hardening row 45)."""
+    """The same bytes again move nothing, but wait for the folder: the first uploader's flush may still be under way (hardening row 45).
+
+    They are compared, and neither written where they are few, nor flushed where they are many.
+    """
     disk = FailingDisk()
     blobs = DirectoryBlobs(folder=tmp_path / "blobs", threads=InlineThreads(), disk=disk)
     blobs.prepare()
@@ -458,8 +461,134 @@ def test_what_is_there_is_flushed_again(tmp_path: Path, *, small: bool) -> None:
         staged.write(b"x" * (SMALL_BYTES if small else SMALL_BYTES + 1))
         finish_and_keep(staged)
         staged.discard()
-    assert disk.steps == (["flush_folder"] if small else ["create", "write", "flush", "remove", "flush_folder"])
+    assert disk.steps == (["flush_folder"] if small else ["create", "write", "remove", "flush_folder"])
     assert list((blobs.folder / "staging").iterdir()) == []
+
+
+def spoilt(path: Path, how: str) -> None:
+    """Change a file as a failing disk might."""
+    data = path.read_bytes()
+    path.write_bytes({"flipped": data[:-1] + bytes([data[-1] ^ 1]), "shorter": data[:-1], "longer": data + b"x", "empty": b""}[how])
+
+
+@pytest.mark.parametrize("how", ["flipped", "shorter", "longer", "empty"])
+@pytest.mark.parametrize("size", [1, SMALL_BYTES, SMALL_BYTES + 1, 3 << 20])
+def test_bytes_that_the_disk_has_spoilt_are_replaced(tmp_path: Path, size: int, how: str) -> None:
+    """The same bytes again put right what is there, durably, and tell so; who has the spoilt ones open reads on (hardening row 45)."""
+    disk = FailingDisk()
+    blobs = DirectoryBlobs(folder=tmp_path / "blobs", threads=InlineThreads(), disk=disk)
+    blobs.prepare()
+
+    def kept() -> bool:
+        staged = blobs.stage(lambda: None, lambda: None)
+        staged.write(b"x" * size)
+        sha256 = done(staged.finish()).sha256
+        told: bool = done(staged.keep())
+        staged.discard()
+        assert done(blobs.digest(sha256)) == sha256
+        return told
+
+    assert [kept(), kept()] == [True, False]
+    (path,) = blobs.folder.glob("??/*")
+    spoilt(path, how)
+    spoilt_bytes = path.read_bytes()
+    with path.open("rb") as reader:
+        disk.steps.clear()
+        assert [kept(), kept()] == [True, False]
+        assert reader.read() == spoilt_bytes
+    assert [step for step in disk.steps if step in {"flush", "replace", "flush_folder"}] == [
+        "flush",
+        "replace",
+        "flush_folder",
+        "flush_folder",
+    ]
+    assert path.stat().st_size == size
+
+
+def test_bytes_that_cannot_be_read_are_replaced(tmp_path: Path) -> None:
+    """A file in whose place there is nothing that can be read gives way to the bytes that it should have."""
+    blobs = DirectoryBlobs(folder=tmp_path / "blobs", threads=InlineThreads())
+    blobs.prepare()
+    path = blobs.folder / hashlib.sha256(b"hello").hexdigest()[:2] / hashlib.sha256(b"hello").hexdigest()
+    path.parent.mkdir()
+    path.symlink_to(path)
+    staged = blobs.stage(lambda: None, lambda: None)
+    staged.write(b"hello")
+    finish_and_keep(staged)
+    staged.discard()
+    assert (path.is_symlink(), path.read_bytes()) == (False, b"hello")
+
+
+def test_what_is_beside_is_put_right_too(tmp_path: Path) -> None:
+    """Spoilt bytes beside a file are replaced when the same come again."""
+    one = bench(tmp_path)
+    for _ in range(2):
+        staged = one.blobs.stage(lambda: None, lambda: None)
+        staged.write(b"hello")
+        done(staged.finish())
+        admitted = watched(Deferred.fromCoroutine(staged.admit(lambda _, size: size, lambda _: b"beside")))
+        one.threads.let_all()
+        assert admitted.results == [5]
+        staged.discard()
+        path = next(one.blobs.folder.glob(f"??/{hashlib.sha256(b'beside').hexdigest()}"))
+        assert path.read_bytes() == b"beside"
+        spoilt(path, "flipped")
+
+
+@pytest.mark.parametrize("how", ["flipped", "shorter"])
+def test_a_file_that_was_flushed_as_it_came_replaces_what_is_there(tmp_path: Path, how: str) -> None:
+    """It is not read back to be compared: the name changes hands, whatever was there, and is right afterwards."""
+    blobs = DirectoryBlobs(folder=tmp_path / "blobs", threads=InlineThreads())
+    blobs.prepare()
+    block = b"x" * (8 << 20)
+    for _ in range(2):
+        staged = blobs.stage(lambda: None, lambda: None)
+        for _ in range(_FLUSH_EVERY // len(block)):
+            staged.write(block)
+        sha256 = done(staged.finish()).sha256
+        assert done(staged.keep()) is True
+        staged.discard()
+        assert done(blobs.digest(sha256)) == sha256
+        spoilt(next(blobs.folder.glob(f"??/{sha256}")), how)
+
+
+@pytest.mark.parametrize("size", [5, SMALL_BYTES + 1])
+@pytest.mark.parametrize("step", ["create", "write", "flush", "replace"])
+def test_a_disk_that_fails_to_put_bytes_right_leaves_them(tmp_path: Path, step: str, size: int) -> None:
+    """Where the disk is full the spoilt bytes stay what they were, nothing half-written takes their place, and nothing else is left."""
+    folder, data = tmp_path / "blobs", b"x" * size
+    path = folder / hashlib.sha256(data).hexdigest()[:2] / hashlib.sha256(data).hexdigest()
+    blobs = DirectoryBlobs(folder=folder, threads=InlineThreads(), disk=FailingDisk.full_at(step))
+    blobs.prepare()
+    path.parent.mkdir()
+    path.write_bytes(b"spoilt")
+    staged = blobs.stage(lambda: None, lambda: None)
+    staged.write(data)
+    with pytest.raises(StorageFull):
+        finish_and_keep(staged)
+    staged.discard()
+    assert path.read_bytes() == b"spoilt"
+    assert list((folder / "staging").iterdir()) == []
+
+
+def test_a_sweep_while_bytes_are_put_right_leaves_them(tmp_path: Path) -> None:
+    """A release of a name whose bytes are being replaced, and that has no row yet, removes neither the old nor the new (row 45)."""
+    one = bench(tmp_path)
+    sha256 = hashlib.sha256(b"hello").hexdigest()
+    path = one.blobs.folder / sha256[:2] / sha256
+    path.parent.mkdir()
+    path.write_bytes(b"spoilt")
+
+    async def none(_: list[str]) -> set[str]:
+        return set()
+
+    one.staged.write(b"hello")
+    done(one.staged.finish())
+    keeping = watched(Deferred.fromCoroutine(one.staged.keep()))
+    releasing = watched(Deferred.fromCoroutine(one.blobs.release([sha256], none)))
+    one.threads.let_all()
+    assert (keeping.results, releasing.results, path.read_bytes()) == ([True], [0], b"hello")
+    one.staged.discard()
 
 
 def test_folders_of_a_killed_process_are_flushed_at_the_start(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from registry.storage.blobs.staging import StagedBlob
 INLINE_BYTES = 1 << 16
 # How far ahead the kernel is asked to read while a large file is sent.
 READ_AHEAD = 8 << 20
+# How much is compared at a time.
+_PIECE = 1 << 20
 _HEX = frozenset("0123456789abcdef")
 _SHA256_LENGTH = 64
 
@@ -144,9 +146,16 @@ class DirectoryBlobs:
             if self._pins[sha256] <= 0:
                 del self._pins[sha256]
 
-    def holds(self, sha256: str) -> bool:
+    def holds(self, sha256: str, size: int, read: Callable[[int, int], bytes]) -> bool:
         """Shelf."""
-        return self._path(sha256).exists()
+        try:
+            with self._path(sha256).open("rb", buffering=0) as file:
+                if os.fstat(file.fileno()).st_size != size:
+                    return False
+                return all(os.pread(file.fileno(), _PIECE, start) == read(_PIECE, start) for start in range(0, size, _PIECE))
+        except OSError:
+            # It is not there; or it cannot be read, and so is as good as gone.
+            return False
 
     def place(self, staged: Mapping[str, Path | None]) -> None:
         """Shelf."""
@@ -156,11 +165,8 @@ class DirectoryBlobs:
         for folder in new:
             self.disk.make_folder(folder)
         for target, path in targets.items():
-            if path is None:
-                continue
-            if target.exists():
-                self.disk.remove(path)
-            else:
+            # Bytes that are there are as good as these or worse; who is reading them reads on.
+            if path is not None:
                 self.disk.replace(path, target)
         # Also where another upload has made a folder, or put a file, a moment ago: its own flush may still be under way.
         for folder in [*([self.folder] if new else []), *folders]:

@@ -47,11 +47,14 @@ class Shelf(Protocol):
     def unpin(self, sha256: str) -> None:
         """Undo one `pin`."""
 
-    def holds(self, sha256: str) -> bool:
-        """Whether it is in place, though perhaps not durably yet; blocking. True until it is unpinned, if it is pinned."""
+    def holds(self, sha256: str, size: int, read: Callable[[int, int], bytes]) -> bool:
+        """Whether these very bytes, of which `read` gives so many from an offset, are in place, though perhaps not durably yet; blocking.
+
+        True until it is unpinned, if it is pinned. False for bytes that the disk has spoilt.
+        """
 
     def place(self, staged: Mapping[str, Path | None]) -> None:
-        """Move each, by its sha256, into place, durably; blocking. None: it is in place. No staged file is left."""
+        """Move each, by its sha256, into place, durably, instead of what is there; blocking. None: it is in place."""
 
 
 @implementer(IStagedBlob)
@@ -142,11 +145,11 @@ class StagedBlob:
         """IStagedBlob."""
         return await self._visit(self._do_inspect, look)
 
-    async def keep(self) -> None:
+    async def keep(self) -> bool:
         """IStagedBlob."""
         digests = await self._ready()
         try:
-            await self._visit(self._do_keep, digests.sha256, None)
+            return await self._visit(self._do_keep, digests.sha256, None)
         except OSError as error:
             raise _named(error) from error
 
@@ -293,11 +296,16 @@ class StagedBlob:
             file.seek(0)
             return look(file, self._size)
 
-    def _do_keep(self, sha256: str, beside: bytes | None) -> None:
+    def _do_keep(self, sha256: str, beside: bytes | None) -> bool:
         staged: dict[str, Path | None] = {}
         with ExitStack() as stack:
             written = []
-            if self._small is None:
+            if self._small is None and self._path in self._left and self._held(sha256):
+                self._disk.remove(self._path)
+                self._left.discard(self._path)
+                staged[sha256] = None
+            elif self._small is None:
+                # Fails for one that was discarded meanwhile, whose file is closed.
                 written.append(self._descriptor)
                 staged[sha256] = self._path if self._path in self._left else None
             parts = [] if self._small is None else [(sha256, self._small, self._path)]
@@ -307,7 +315,7 @@ class StagedBlob:
                 parts.append((other, beside, self._path.with_suffix(".beside")))
             for name, data, path in parts:
                 staged[name] = None
-                if not self._shelf.holds(name):
+                if not self._shelf.holds(name, len(data), _reads(data)):
                     descriptor = self._do_create(path)
                     stack.callback(os.close, descriptor)
                     self._disk.write(descriptor, [data])
@@ -317,6 +325,14 @@ class StagedBlob:
         # Names only now: what has one has all its bytes.
         self._shelf.place(staged)
         self._left.clear()
+        return staged[sha256] is not None
+
+    def _held(self, sha256: str) -> bool:
+        """Whether the bytes of the file are in place. Comparing takes less than a flush, and the disk is written to once."""
+        # What was flushed as it came would have to be read back, both times; there is little left to flush.
+        return not self._flushed and self._shelf.holds(
+            sha256, self._size, lambda length, offset: os.pread(self._descriptor, length, offset)
+        )
 
     def _do_admit(self, look: Callable[[BinaryIO, int], T], beside: Callable[[T], bytes | None] | None, sha256: str) -> T:
         result = self._do_inspect(look)
@@ -335,6 +351,10 @@ class StagedBlob:
             os.close(descriptor)
         for path in left:
             self._disk.remove(path)
+
+
+def _reads(data: bytes) -> Callable[[int, int], bytes]:
+    return lambda length, offset: data[offset : offset + length]
 
 
 def _named(error: OSError) -> OSError | RegistryError:
