@@ -5,11 +5,13 @@ import hashlib
 import pytest
 from attrs import evolve
 
+from registry.config import Curation
 from registry.domain.names import Name
 from registry.domain.simple import BY_NAME
 from registry.testing import OPERATOR, Built, FakeUpstream, Style, done, sdist
 from tests.beyond import Beyond, configured, file_path, large
 from tests.conftest import Start
+from tests.web.doors import licensed
 
 BIG = large("big", 300_000)
 THERE = f"/files/{BIG.name}/{BIG.filename}"
@@ -95,6 +97,22 @@ def test_who_can_ask_nobody_does_not_list_what_was_replaced(start: Start) -> Non
     beyond.config = configured(mode="offline")
     beyond.restart()
     assert [beyond.page("big").code, beyond.ask(ADDRESS).code] == [404, 404]
+
+
+def test_the_licence_of_the_first_file_is_not_that_of_the_second(start: Start) -> None:
+    """Under a policy for licences a file that replaces another is judged by its own core metadata, before its first byte (row 22)."""
+    first, second = licensed("1.0", "MIT"), licensed("1.0", "AGPL-3.0-only")
+    upstream = FakeUpstream(style=Style(json=False, hashes=("md5",)))
+    upstream.add(first)
+    beyond = start(upstream, configured(curation=Curation(licences_deny=("AGPL-*",))))
+    address = file_path(first, digest=BY_NAME)
+    assert beyond.ask(address).body == first.content
+    beyond.upstream.remove("demo")
+    beyond.upstream.add(second)
+    beyond.pass_time(301)
+    beyond.files()
+    assert (second.filename, beyond.ask(address).code) == (first.filename, 403)
+    assert [one.path for one in beyond.upstream.requests].count(f"/files/demo/{second.filename}") == 1
 
 
 def test_another_size_tells_files_apart(start: Start) -> None:
