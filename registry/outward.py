@@ -128,7 +128,6 @@ def outward(
         read_metadata=glimpses.metadata,
     )
     made.filling = Filling(glimpses=glimpses, threads=threads, now=now, amend=inquiries.amend, keep_metadata=arrivals.keep_metadata)
-    inquiries.on_news = made.filling.hear
     made.fallback = Fallback(
         catalog=catalog,
         forwarding=forwarding,
@@ -140,6 +139,7 @@ def outward(
         threads=threads,
         policy=made.policy,
         now=now,
+        on_news=made.filling.hear,
     )
     return made
 

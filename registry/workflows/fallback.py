@@ -103,6 +103,8 @@ class Fallback:
     now: Callable[[], datetime]
     # Hears of every file that is kept back at a door: where, of which name, and by which rule.
     on_refused: Callable[[Place | None, Name, File, str], object] = lambda *_: None
+    # Hears of every page that an upstream sent or confirmed a moment ago, if it may still be asked about the name.
+    on_news: Callable[[Upstream, Said], object] = lambda *_: None
     _default: str = ""  # the address of the default index, once it was needed
     _heard: int = 0  # counts what was heard
 
@@ -221,6 +223,8 @@ class Fallback:
             said, state = await self.inquiries.ask(upstream, name, newer_than, by, asked.dossier)
             self._demand_settled(asked)
             if said.page is not None:
+                if state == "miss" or self.now() - said.fetched_at < _JUST_NOW:
+                    self.on_news(upstream, said)
                 return said, state, upstream
         return None
 

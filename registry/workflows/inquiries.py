@@ -61,7 +61,6 @@ class Inquiries:
     threads: IThreads
     clock: IReactorTime
     now: Callable[[], datetime]
-    on_news: Callable[[Upstream, Said], object] = lambda *_: None  # hears of every page that an upstream has sent or confirmed
     _asking: Flights = Factory(Flights)
     _errands: Errands = Factory(Errands)
     _unkept: dict[tuple[str, str], Said] = Factory(dict)  # what was said and is being written, by upstream and name
@@ -265,8 +264,6 @@ class Inquiries:
                 return newer
             self._answered[key] = number
             self._note(said, confirmed=confirmed)
-            if said.page is not None:
-                self.on_news(upstream, said)
             return said
         finally:
             under_way.discard(number)

@@ -88,6 +88,22 @@ def test_files_of_a_name_that_becomes_ours_are_looked_at_no_further(start: Start
     assert done(beyond.registry.store.upstream.kept(Name("demo"))) == []
 
 
+def test_files_of_a_page_that_comes_too_late_are_not_looked_at(start: Start) -> None:
+    """Nothing of a name's files is asked where its page comes after the name was published here (hardening row 24)."""
+    beyond, gate = held(start, "/simple/demo/", style=BARE)
+    waiting = beyond.begin(page_path("demo"))
+    assert beyond.registry.upload(1, OURS).code == 201
+    assert answered(beyond, gate, waiting)[1] == []
+
+
+def test_files_of_a_page_that_comes_while_another_name_is_published_are_looked_at(start: Start) -> None:
+    """What is published meanwhile keeps nothing from being found out of names that nobody has here."""
+    beyond, gate = held(start, "/simple/demo/", style=BARE)
+    waiting = beyond.begin(page_path("demo"))
+    assert beyond.registry.upload(1, wheel("other")).code == 201
+    assert [path.rpartition("/")[2] for path in answered(beyond, gate, waiting)[1]] == [STRANGERS.filename]
+
+
 def test_files_are_looked_at_no_further_once_a_switch_is_turned(start: Start) -> None:
     """Nothing is found out for places that may not ask any more; the next who may ask has it begun again (hardening row 22)."""
     beyond, gate = held(start, "/files/demo/", *(wheel("demo", f"{number}.0") for number in range(2, 40)), style=BARE)
