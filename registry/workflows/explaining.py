@@ -66,13 +66,15 @@ class Explaining:
     async def in_full(self, place: Place | None, projects: Sequence[int], name: Name) -> Explanation:
         """All there is to say, for an operator. Without a place: as the instance has it, and what all the given projects hold."""
         ours = await self.packages.page(projects, name)
-        course, policy = await self.beyond.course(projects, name, held=ours is not None)
-        if course.asks and not await self._open(place):
-            course = Course.OFF
+        decided, policy = await self.beyond.course(projects, name, held=ours is not None)
+        course = Course.OFF if decided.asks and not await self._open(place) else decided
         askings: tuple[Asking, ...] = ()
         said: Said | None = None
         if course.asks:
             askings, said = await self._ask(name, redirects=ours is None)
+            if (await self.beyond.course(projects, name, held=ours is not None))[0] is not decided:
+                # It became ours while upstreams were asked: what they said of it is nobody's business any more.
+                return await self.in_full(place, projects, name)
         candidates = await self._judged(policy, ours, said)
         return Explanation(name=name, course=course, askings=askings, candidates=candidates)
 

@@ -56,6 +56,16 @@ def test_who_waits_for_a_page_elsewhere_is_told_nothing(start: Start) -> None:
     assert (answer.code, asked) == (404, [])
 
 
+def test_who_waits_for_an_explanation_of_a_name_that_becomes_ours_is_told_of_ours(start: Start) -> None:
+    """What an upstream has of the name is not explained to anybody once the name was published here (hardening row 22)."""
+    beyond, gate = held(start, "/simple/demo/")
+    waiting = beyond.begin("/api/v4/projects/1/packages/pypi/explain/demo")
+    assert len(beyond.upstream.requests) == 1
+    assert beyond.registry.upload(1, OURS).code == 201
+    answer, _ = answered(beyond, gate, waiting)
+    assert (answer.json["standing"], [file["filename"] for file in answer.json["files"]]) == ("ours", [OURS.filename])
+
+
 @pytest.mark.parametrize("ending", ["", METADATA])
 @pytest.mark.parametrize("where", ["/simple/demo/", "/files/demo/"])
 def test_who_waits_for_a_file_of_a_name_that_becomes_ours_is_refused(start: Start, ending: str, where: str) -> None:
