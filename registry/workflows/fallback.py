@@ -288,8 +288,11 @@ class Fallback:
             else:
                 arrival = await self.arrivals.bytes(upstream, page.name, file, asked.kept, unread=unread)
             if any(candidate.heard != self._heard for _, candidate in candidates):
-                arrival.blob.close()
-                raise _OvertakenError
+                try:
+                    # Whoever may still have it joins this transfer, which goes on as long as somebody reads it.
+                    return await self.file(place, projects, sha256, filename, held, unread=unread)
+                finally:
+                    arrival.blob.close()
             return Found(arrival=arrival, until=until, lasting=licence is not None or not licensed)
         raise UnknownFile(filename=filename)
 

@@ -10,7 +10,7 @@ from registry.testing import OPERATOR, Built, FakeUpstream, done, sdist, wheel
 from registry.testing.troubles import Gate, status
 from registry.testing.upstream import Style
 from registry.testing.wire import Answer, Wire
-from tests.beyond import JSON, Beyond, configured, file_path, page_path
+from tests.beyond import JSON, Beyond, configured, file_path, large, page_path
 from tests.conftest import Start
 
 BARE = Style(json=False, metadata=False, times=False, etags=False, modified=True)
@@ -75,6 +75,18 @@ def test_who_waits_for_a_file_of_a_name_that_becomes_ours_is_refused(start: Star
     assert beyond.registry.upload(1, OURS).code == 201
     answer, asked = answered(beyond, gate, waiting)
     assert (answer.code, asked) == (404, [])
+
+
+@pytest.mark.parametrize("ending", ["", METADATA])
+def test_what_is_published_meanwhile_costs_a_file_of_another_name_nothing(start: Start, ending: str) -> None:
+    """Who waits for a file while something else is published gets it, and upstream is asked for it once (hardening row 52)."""
+    big = large("big", 1 << 19)
+    beyond, gate = held(start, "/files/big/", big)
+    waiting = beyond.begin(file_path(big) + ending)
+    assert beyond.registry.upload(1, OURS).code == 201
+    answer, _ = answered(beyond, gate, waiting)
+    assert (answer.code, answer.body) == (200, big.metadata if ending else big.content)
+    assert beyond.upstream.asked(f"/files/big/{big.filename}{ending}") == 1
 
 
 def test_who_waits_where_forwarding_is_switched_off_is_told_nothing(start: Start) -> None:
