@@ -12,7 +12,7 @@ from registry.interfaces import IThreads
 from registry.web.errors import secure
 from registry.web.routes import Call, Route
 from registry.workflows.explaining import Explaining
-from registry.workflows.library import View
+from registry.workflows.views import View
 
 _PATH = "packages/pypi/explain/<segment:name>"
 

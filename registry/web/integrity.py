@@ -20,7 +20,7 @@ from registry.web.routes import Call, Route
 from registry.web.simple import is_public, send_elsewhere
 from registry.workflows.arrivals import Elsewhere
 from registry.workflows.fallback import Fallback
-from registry.workflows.library import View
+from registry.workflows.views import View
 
 _TYPE = "application/vnd.pypi.integrity.v1+json"
 

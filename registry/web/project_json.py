@@ -14,9 +14,11 @@ from registry.domain.versions import Version
 from registry.interfaces import IPackages, IThreads
 from registry.web.routes import Call, Route
 from registry.web.simple import answer_page, mount
+from registry.workflows.answers import Rendered
 from registry.workflows.describing import Describing
 from registry.workflows.fallback import Offer
-from registry.workflows.library import Library, Rendered, View
+from registry.workflows.library import Library
+from registry.workflows.views import View
 
 _PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
 _GROUP = "/api/v4/groups/<segment:group>/-/packages/pypi"

@@ -20,8 +20,9 @@ from registry.workflows.ahead import Ahead
 from registry.workflows.arrivals import Elsewhere
 from registry.workflows.gate import Gate
 from registry.workflows.history import History
-from registry.workflows.library import Library, View
+from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
+from registry.workflows.views import View
 
 _PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
 _GROUP = "/api/v4/groups/<segment:group>/-/packages/pypi"

@@ -10,7 +10,8 @@ from registry.domain.negotiation import Representation, negotiate
 from registry.web.errors import secure
 from registry.web.ready import age_of
 from registry.web.routes import Call
-from registry.workflows.library import Held, Library, Rendered
+from registry.workflows.answers import Held, Rendered
+from registry.workflows.library import Library
 
 
 def wanted_representation(call: Call) -> Representation:

@@ -21,7 +21,8 @@ from registry.domain.negotiation import Representation
 from registry.interfaces import IOpenBlob, IThreads
 from registry.workflows.arrivals import Elsewhere
 from registry.workflows.inquiries import RESPITE
-from registry.workflows.library import Library, View
+from registry.workflows.library import Library
+from registry.workflows.views import View
 
 _log = Logger()
 # Of one file: more names than that are asked for when the client does.

@@ -15,7 +15,7 @@ from registry.domain.versions import Version
 from registry.interfaces import IBlobs, IPackages, IThreads
 from registry.workflows.arrivals import Elsewhere
 from registry.workflows.fallback import Fallback, Offer
-from registry.workflows.library import View
+from registry.workflows.views import View
 
 
 @frozen(kw_only=True)

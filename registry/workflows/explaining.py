@@ -16,7 +16,7 @@ from registry.domain.names import Name
 from registry.domain.upstream import Mode, Said, Upstream
 from registry.interfaces import IPackages, IThreads, IUpstreamCatalog
 from registry.workflows.fallback import Fallback
-from registry.workflows.library import View
+from registry.workflows.views import View
 
 Ask = Callable[[Upstream, Name, None], Awaitable[tuple[Said | None, str]]]  # as Inquiries.ask
 

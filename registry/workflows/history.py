@@ -12,8 +12,9 @@ from registry.domain.names import Name
 from registry.domain.negotiation import Representation
 from registry.domain.simple import Links, render_index, render_page
 from registry.interfaces import IHistory, IThreads
+from registry.workflows.answers import Rendered
 from registry.workflows.gate import Admission, Gate
-from registry.workflows.library import Rendered, View
+from registry.workflows.views import View
 
 
 @frozen(kw_only=True)

@@ -1,14 +1,12 @@
 """Reading: which files a caller is offered for a name, rendered once and kept until something changes."""
 
-import hashlib
 from collections.abc import Callable, Hashable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
-from registry.domain.access import Group, Place, Project
 from registry.domain.curation.judging import Rule
 from registry.domain.encoding import Encoding, encode
 from registry.domain.errors import PolicyRefused, UnknownFile, UnknownName
@@ -19,9 +17,11 @@ from registry.domain.negotiation import Representation
 from registry.domain.simple import BY_NAME, Links, render_index, render_page
 from registry.domain.upstream import names_in
 from registry.interfaces import IBlobs, IOpenBlob, IPackages, IThreads
+from registry.workflows.answers import Held, Rendered
 from registry.workflows.fallback import TELLING, Fallback
 from registry.workflows.flights import Flight, Flights
-from registry.workflows.memory import Kept, Memory, Wire
+from registry.workflows.memory import Kept, Memory
+from registry.workflows.views import View
 
 _K = TypeVar("_K", bound=Kept)
 
@@ -35,69 +35,6 @@ _OPENING = ("forwarding.", "settings.", "upstream.", "group.", "project.")
 _MANY_FILES, _MANY_BYTES = 200, 1 << 16
 # Whoever insists that upstreams are asked again has them asked unless that was this little time ago.
 _JUST_NOW = timedelta(seconds=5)
-
-
-@define(eq=False, kw_only=True)
-class Rendered(Kept):
-    """A page or index as it goes out: its bytes and their strong validator (unquoted), plain and in codings."""
-
-    plain: bytes  # empty while an answer holds it
-    etag: str
-    within: Wire | None = None  # the answer whose data ends with it
-    size: int
-    state: str = "local"  # or what an upstream said: "miss" the first time, "hit", or "stale"
-    encoded: dict[Encoding, bytes] = Factory(dict)
-
-    @classmethod
-    def of(cls, key: Hashable, body: bytes) -> "Rendered":
-        """What was rendered as `body`. Takes a millisecond for every megabyte."""
-        return cls(key=key, cost=len(body), plain=body, size=len(body), etag=hashlib.sha256(body).hexdigest())
-
-    @property
-    def body(self) -> bytes:
-        """The plain bytes."""
-        return self.plain if self.within is None else self.within.data[-self.size :]
-
-    def take_in(self, wire: Wire) -> int:
-        """Kept."""
-        if self.within is not None or not self.size or not wire.data.endswith(self.plain):
-            return 0
-        self.within, self.plain = wire, b""
-        return self.size
-
-    def empty(self) -> None:
-        """Kept. Who has it in hand may read on."""
-        self.plain, self.within = self.body, None
-        super().empty()
-
-
-@define(eq=False, kw_only=True)
-class Held(Kept):
-    """A file that a view holds, or its core metadata. `contents` are its bytes, if it is small and they were read before."""
-
-    file: File
-    state: str = "local"  # or an upstream's: "hit" where it is kept, "miss" where it is on its way
-    contents: IOpenBlob | None = None
-
-
-@frozen(kw_only=True)
-class View:
-    """What an index shows: the packages of some projects, under one title and one kind of address (see `Links.scope`)."""
-
-    scope: str
-    title: str
-    projects: tuple[int, ...]
-    place: Place | None = None  # whose switches say whether upstreams are asked; None: they are not
-
-    @classmethod
-    def of_project(cls, project: Project) -> "View":
-        """One project's own index."""
-        return cls(scope=f"projects/{project.id}", title=project.name, projects=(project.id,), place=project)
-
-    @classmethod
-    def of_group(cls, group: Group, readable: tuple[int, ...]) -> "View":
-        """A group's index, for a caller who may read these projects below it."""
-        return cls(scope=f"groups/{group.id}/-", title=group.name, projects=readable, place=group)
 
 
 @frozen

@@ -23,7 +23,7 @@ from registry.interfaces import IThreads
 from registry.testing import EXTERNAL_URL, OPERATOR, Answer, MemoryPackages, MemoryRegistry, done, registry_in_memory, sdist, wheel
 from registry.web.project_json import ProjectJson
 from registry.web.routes import Call, Routes
-from registry.workflows.library import View
+from registry.workflows.views import View
 
 T = TypeVar("T")
 

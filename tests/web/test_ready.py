@@ -21,9 +21,10 @@ from registry.testing import FORM_TYPE, OPERATOR, HeldThreads, MemoryRegistry, d
 from registry.web.ready import _LONGEST, _MOST, _MOST_BYTES
 from registry.web.request import RegistryRequest
 from registry.web.routes import Call, Route
-from registry.workflows.library import Held, Rendered, View
+from registry.workflows.answers import Held, Rendered
 from registry.workflows.memory import ENTRY_BYTES
 from registry.workflows.memory import Wire as Finished
+from registry.workflows.views import View
 from tests.strategies import chunkings
 from tests.web.readiness import HAPPENINGS, HOUR, HTML, JSON, Asking, Team, answer_to, basic, dateless
 

@@ -20,9 +20,10 @@ from registry.domain.places import Wishes
 from registry.domain.versions import Version
 from registry.storage.threads import InlineThreads
 from registry.testing import EXTERNAL_URL, NOON, OPERATOR, MemoryRegistry, done, registry_in_memory
+from registry.workflows.answers import Rendered
 from registry.workflows.gate import Admission
 from registry.workflows.history import History
-from registry.workflows.library import Rendered, View
+from registry.workflows.views import View
 
 ADMIN = Identity(user=User(id=1, username="root", admin=True))
 SHORTLY = timedelta(milliseconds=500)

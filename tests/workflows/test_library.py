@@ -29,8 +29,10 @@ from registry.testing import (
     registry_in_memory,
     wheel,
 )
-from registry.workflows.library import Held, Library, Rendered, View
+from registry.workflows.answers import Held, Rendered
+from registry.workflows.library import Library
 from registry.workflows.memory import ENTRY_BYTES
+from registry.workflows.views import View
 
 HTML, JSON = Representation.HTML, Representation.V1_JSON
 BASE = "https://packages.example.com"
