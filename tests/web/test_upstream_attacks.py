@@ -10,6 +10,7 @@ from registry.testing import OPERATOR, Built, FakeUpstream, done, sdist, wheel
 from registry.testing.troubles import Gate, status
 from registry.testing.upstream import Style
 from registry.testing.wire import Answer, Wire
+from registry.workflows.transfer import NEARLY
 from tests.beyond import JSON, Beyond, configured, file_path, large, page_path
 from tests.conftest import Start
 
@@ -80,7 +81,7 @@ def test_who_waits_for_a_file_of_a_name_that_becomes_ours_is_refused(start: Star
 @pytest.mark.parametrize("ending", ["", METADATA])
 def test_what_is_published_meanwhile_costs_a_file_of_another_name_nothing(start: Start, ending: str) -> None:
     """Who waits for a file while something else is published gets it, and upstream is asked for it once (hardening row 52)."""
-    big = large("big", 1 << 19)
+    big = large("big", NEARLY + (1 << 17))
     beyond, gate = held(start, "/files/big/", big)
     waiting = beyond.begin(file_path(big) + ending)
     assert beyond.registry.upload(1, OURS).code == 201
