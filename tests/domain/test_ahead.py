@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.specifiers import SpecifierSet
 
-from registry.domain.ahead import likeliest, wanted_next
+from registry.domain.ahead import CLAUSES, LINES, LONGEST, likeliest, wanted_next
 from registry.domain.model import File, Page, ProjectStatus
 from registry.domain.names import Name
 from tests.strategies import names
@@ -42,6 +42,24 @@ def file(filename: str, **facts: Any) -> File:
 def test_a_requirement_is_a_name_to_ask_for(line: str, name: str | None) -> None:
     """Every requirement of an installation without extras is, whatever its platform; but not an address, or what cannot be read."""
     assert [wanted.name.normalized for wanted in wanted_next([line], 9)] == ([] if name is None else [name])
+
+
+@pytest.mark.parametrize("beyond", [0, 1], ids=["as much as may be", "one more"])
+@pytest.mark.parametrize("limit", ["lines", "length", "clauses"])
+def test_only_so_much_is_read(limit: str, beyond: int) -> None:
+    """A thousand lines of a thousand characters and twenty clauses are read; what is more is passed over (hardening row 39)."""
+    lines = {
+        "lines": ["!"] * (LINES - 1 + beyond) + ["b"],
+        "length": ["b".ljust(LONGEST + beyond)],
+        "clauses": ["b " + ",".join(f"!={number}" for number in range(CLAUSES + beyond))],
+    }
+    assert len(wanted_next(lines[limit], 9)) == 1 - beyond
+
+
+def test_what_is_nested_too_deeply_is_passed_over() -> None:
+    """A marker of more parentheses than can be read is no requirement, and no error (hardening row 39)."""
+    depth = (LONGEST - 40) // 2
+    assert wanted_next([f"b; {'(' * depth}python_version > '3'{')' * depth}"], 9) == []
 
 
 def test_a_name_is_asked_for_once_and_not_too_many_are() -> None:
