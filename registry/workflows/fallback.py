@@ -271,22 +271,22 @@ class Fallback:
             listed = await self._listed(asked, name, sha256, wanted) if asked.upstreams else None
             if listed is None:
                 continue
-            page, file, upstream, until, licence = listed
+            page, file, upstream, until, licence, kept = listed
             ours = await held(name) if asked.course is Course.SHARED else None
             self._demand_settled(asked)
             licensed = bool(asked.policy.licences_allow or asked.policy.licences_deny)
             if licence is None and file.metadata_sha256 and licensed:
                 # Before the first byte of it is given away.
-                arrival = await self.arrivals.metadata(upstream, page.name, file, asked.kept)
+                arrival = await self.arrivals.metadata(upstream, page.name, file, kept)
                 arrival.blob.close()
                 self._demand_settled(asked)
                 licence = arrival.licence
             ends = self._admit(place, asked, page, file, licence, ours)
             until = until if ends is None else min(until, ends)
             if filename.endswith(METADATA_ENDING):
-                arrival = await self.arrivals.metadata(upstream, page.name, file, asked.kept)
+                arrival = await self.arrivals.metadata(upstream, page.name, file, kept)
             else:
-                arrival = await self.arrivals.bytes(upstream, page.name, file, asked.kept, unread=unread)
+                arrival = await self.arrivals.bytes(upstream, page.name, file, kept, unread=unread)
             if any(candidate.heard != self._heard for _, candidate in candidates):
                 try:
                     # Whoever may still have it joins this transfer, which goes on as long as somebody reads it.
@@ -342,18 +342,21 @@ class Fallback:
 
     async def _listed(
         self, asked: "_Asked", name: Name, sha256: str, filename: str
-    ) -> tuple[Page, File, Upstream, datetime, str | None] | None:
+    ) -> tuple[Page, File, Upstream, datetime, str | None, Sequence[KeptFile]] | None:
+        """What upstream lists of a file, until when that holds, its licence if that is known, and what is kept of the name by then."""
         newer_than: datetime | None = None
         by = self.inquiries.deadline()
         for last in (False, True):
             said = await self._first(asked, name, newer_than=newer_than, by=by)
             if said is not None:
                 found, state, upstream = said
-                page, licences = completed_of(found, asked.kept)
+                # While the upstream was asked the file may have come for somebody else.
+                kept = await self.catalog.kept(name) if state == "miss" else asked.kept
+                page, licences = completed_of(found, kept)
                 until = self.now() + RESPITE if state == "stale" else found.fetched_at + upstream.fresh_for
                 for file in page.files:
                     if file.filename == filename and (file.sha256 == sha256 or (sha256 == BY_NAME and file.by_name)):
-                        return page, file, upstream, until, licences.get(filename)
+                        return page, file, upstream, until, licences.get(filename), kept
                 if state == "miss":
                     return None
                 if last and state == "stale" and upstream.mode is not Mode.OFFLINE:

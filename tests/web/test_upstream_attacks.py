@@ -183,6 +183,25 @@ def test_who_insists_joins_a_question_that_was_asked_a_moment_ago(start: Start) 
     assert beyond.upstream.asked("/simple/demo/") == 1
 
 
+def test_a_file_that_came_while_its_page_was_asked_for_is_not_fetched_again(start: Start) -> None:
+    """Who waits for a page to be confirmed, and wants a file that comes for somebody else meanwhile, gets that (hardening row 52)."""
+    upstream = FakeUpstream()
+    upstream.add(STRANGERS)
+    beyond = start(upstream, configured(fresh_for=1.0))
+    beyond.page()
+    file = upstream.hold(f"/files/demo/{STRANGERS.filename}")
+    first = beyond.begin(file_path(STRANGERS))
+    beyond.pass_time(2, first)
+    page = upstream.hold("/simple/demo/")
+    second = beyond.begin(file_path(STRANGERS))
+    file.open()
+    beyond.settle(first)
+    page.open()
+    beyond.settle(second)
+    assert [wire.answers("GET")[0].body == STRANGERS.content for wire in (first, second)] == [True, True]
+    assert upstream.asked(f"/files/demo/{STRANGERS.filename}") == 1
+
+
 def test_what_is_remembered_of_files_is_forgotten_with_them(start: Start) -> None:
     """However many files come by, no more is remembered of them than fits into the memory for files (hardening row 47)."""
     upstream = FakeUpstream()
