@@ -178,6 +178,12 @@ class Arrivals:
         key = (upstream.name, file.url, file.sha256, file.digests)
         transfer = self._transfers.get(key)
         if transfer is None or not transfer.joinable:
+            # It may have come since `files` was read. What comes from now on is seen to be on its way.
+            by_now = await self.catalog.kept(name)
+            if {kept.id for kept in standing_for(file, by_now)} - {kept.id for kept in files}:
+                return await self.bytes(upstream, name, file, by_now, unread=unread)
+            transfer = self._transfers.get(key)
+        if transfer is None or not transfer.joinable:
             transfer = await self._starting.once(key, partial(self._start, upstream, name, file, key, files))
         following: IOpenBlob = transfer.reader()
         transfer.begin()

@@ -275,6 +275,17 @@ def test_all_have_left_before_it_begins(dock: Dock, size: int, goes_on: bool) ->
     assert len(dock.fetcher.asked) == (1 if goes_on else 2)
 
 
+def test_what_came_since_the_catalog_was_read_is_not_fetched_again(dock: Dock) -> None:
+    """Who read what is kept before a file was, and asks for it when its transfer is over, gets the kept bytes (hardening row 52)."""
+    file, body = dock.offer(BIG)
+    before = dock.rows()
+    first = dock.begin(file)
+    body.come()
+    assert whole(done(first)) == BIG.content
+    arrival = done(Deferred.fromCoroutine(dock.arrivals.bytes(INDEX, DEMO, file, before)))
+    assert (arrival.state, whole(arrival), len(dock.fetcher.asked)) == ("hit", BIG.content, 1)
+
+
 def test_lost_bytes_are_fetched_again(dock: Dock) -> None:
     """A row whose blob is gone is no file: it is asked for as if it were new."""
     file, body = dock.offer(BIG)
