@@ -278,9 +278,9 @@ def compose(
     refusals = Refusals(journal=store.refusals, now=clock)
     beyond.fallback.on_refused = refusals.note
     beyond.filling.on_filled = library.forget_page
-    keeping.retention = Retention.of(beyond.fallback.upstreams)
+    keeping.retention = Retention.of(beyond.fallback.courses.upstreams)
     curation = Curation(inventory=store.inventory, releases=store.releases, packages=store.packages, blobs=store.blobs)
-    for listener in (gate.forget, library.forget, beyond.fallback.hear, beyond.filling.forget, settings.hear, keeping.hear):
+    for listener in (gate.forget, library.forget, beyond.fallback.courses.hear, beyond.filling.forget, settings.hear, keeping.hear):
         store.database.subscribe(listener)
     uploads = Uploads(blobs=store.blobs, limit=settings.upload_limit, threads=files)
     ahead = Ahead(library=library, threads=files) if config.upstream.ahead else None

@@ -30,6 +30,7 @@ from registry.upstream.origins import Credentials, Known, Target
 from registry.upstream.pages import default_index, read_page
 from registry.upstream.proxies import Proxies
 from registry.workflows.arrivals import Arrivals
+from registry.workflows.courses import Courses
 from registry.workflows.fallback import Fallback
 from registry.workflows.filling import Filling
 from registry.workflows.glimpses import Glimpses
@@ -130,14 +131,18 @@ def outward(
     made.filling = Filling(glimpses=glimpses, threads=threads, now=now, amend=inquiries.amend, keep_metadata=arrivals.keep_metadata)
     made.fallback = Fallback(
         catalog=catalog,
-        forwarding=forwarding,
+        courses=Courses(
+            catalog=catalog,
+            forwarding=forwarding,
+            inquiries=inquiries,
+            upstreams=_upstreams(config),
+            default_index=default_index,
+            threads=threads,
+            policy=made.policy,
+        ),
         fetcher=client,
         inquiries=inquiries,
         arrivals=arrivals,
-        upstreams=_upstreams(config),
-        default_index=default_index,
-        threads=threads,
-        policy=made.policy,
         now=now,
         on_news=made.filling.hear,
     )

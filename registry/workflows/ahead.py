@@ -119,7 +119,7 @@ class Ahead:
         else:
             file = likeliest(page, wanted.versions)
         beyond = self.library.beyond
-        if file is None or not file.sha256 or beyond is None or not beyond.keeps(file.source):
+        if file is None or not file.sha256 or beyond is None or not beyond.courses.keeps(file.source):
             return
         await self._take(view, file.sha256, file.filename + METADATA_ENDING)
         if file.size is not None and file.size <= SMALL and len(self._under_way) < WAITING:

@@ -10,9 +10,8 @@ from http import HTTPStatus
 from typing import Any
 
 from attrs import Factory, define, evolve, frozen
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from registry.domain.archives.core_metadata import CoreMetadata
 from registry.domain.curation.licences import licence_of
@@ -25,6 +24,7 @@ from registry.domain.upstream import KeptFile, Mode, Upstream, replaced, standin
 from registry.interfaces import BESIDE_BYTES, IBlobs, IFetcher, IOpenBlob, IUpstreamCatalog
 from registry.workflows.errands import Errands
 from registry.workflows.flights import Flight, Flights
+from registry.workflows.in_hand import Contents, Unread
 from registry.workflows.transfer import HELD_BACK, NEARLY, Transfer
 
 _log = Logger()
@@ -303,41 +303,3 @@ def _licence(raw: bytes) -> str | None:
 
 async def _no_end(_: Transfer, __: Digests) -> None:
     """Nothing is kept (Mode.STREAM)."""
-
-
-@implementer(IOpenBlob)
-@define(eq=False, kw_only=True)
-class Contents:
-    """IOpenBlob over bytes in memory."""
-
-    data: bytes
-    descriptor: Any = None
-
-    @property
-    def size(self) -> int:
-        """IOpenBlob."""
-        return len(self.data)
-
-    def read(self, offset: int, length: int) -> "Deferred[bytes]":
-        """IOpenBlob."""
-        return succeed(self.data[offset : offset + length])
-
-    def close(self) -> None:
-        """IOpenBlob."""
-
-
-@implementer(IOpenBlob)
-@frozen(eq=False, kw_only=True)
-class Unread:
-    """IOpenBlob of `size` bytes that are nowhere: for who asks for the head of an answer only."""
-
-    size: int
-    data: Any = None
-    descriptor: Any = None
-
-    def read(self, offset: int, length: int) -> "Deferred[bytes]":
-        """IOpenBlob."""
-        return succeed(b"")
-
-    def close(self) -> None:
-        """IOpenBlob."""

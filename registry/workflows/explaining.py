@@ -58,7 +58,7 @@ class Explaining:
             return found
         if found.course is Course.OURS:
             # Where nothing may be asked, that is the answer about every name.
-            return Explanation(name=name, course=Course.NOTHING if await self._open(view.place) else Course.OFF)
+            return Explanation(name=name, course=Course.NOTHING if await self.beyond.courses.open(view.place) else Course.OFF)
         found = evolve(found, course=Course.FORWARDED)
         nobody = all(asking.found is False for asking in found.askings)
         return Explanation(name=name, course=Course.NOTHING) if nobody else found
@@ -66,28 +66,23 @@ class Explaining:
     async def in_full(self, place: Place | None, projects: Sequence[int], name: Name) -> Explanation:
         """All there is to say, for an operator. Without a place: as the instance has it, and what all the given projects hold."""
         ours = await self.packages.page(projects, name)
-        decided, policy = await self.beyond.course(projects, name, held=ours is not None)
-        course = Course.OFF if decided.asks and not await self._open(place) else decided
+        decided, policy = await self.beyond.courses.of(projects, name, held=ours is not None)
+        course = Course.OFF if decided.asks and not await self.beyond.courses.open(place) else decided
         askings: tuple[Asking, ...] = ()
         said: Said | None = None
         if course.asks:
             askings, said = await self._ask(name, redirects=ours is None)
-            if (await self.beyond.course(projects, name, held=ours is not None))[0] is not decided:
+            if (await self.beyond.courses.of(projects, name, held=ours is not None))[0] is not decided:
                 # It became ours while upstreams were asked: what they said of it is nobody's business any more.
                 return await self.in_full(place, projects, name)
         candidates = await self._judged(policy, ours, said)
         return Explanation(name=name, course=course, askings=askings, candidates=candidates)
 
-    async def _open(self, place: Place | None) -> bool:
-        """Whether upstreams may be asked in the place, or (None) by the instance."""
-        forwarding = self.beyond.forwarding
-        return (await forwarding.forwarding(None)).enabled if place is None else await forwarding.enabled(place)
-
     async def _ask(self, name: Name, *, redirects: bool) -> tuple[tuple[Asking, ...], Said | None]:
         """Ask upstreams in their order up to the first that has the name, or of which nobody can say."""
         askings: list[Asking] = []
-        for configured in self.beyond.serving(name):
-            upstream = await self.beyond.addressed(configured)
+        for configured in self.beyond.courses.serving(name):
+            upstream = await self.beyond.courses.addressed(configured)
             if upstream.mode is Mode.REDIRECT and redirects:
                 return (*askings, Asking(upstream=upstream.name, outcome="redirect")), None
             try:

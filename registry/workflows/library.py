@@ -18,7 +18,8 @@ from registry.domain.simple import BY_NAME, Links, render_index, render_page
 from registry.domain.upstream import names_in
 from registry.interfaces import IBlobs, IOpenBlob, IPackages, IThreads
 from registry.workflows.answers import Held, Rendered
-from registry.workflows.fallback import TELLING, Fallback
+from registry.workflows.courses import TELLING
+from registry.workflows.fallback import Fallback
 from registry.workflows.flights import Flight, Flights
 from registry.workflows.memory import Kept, Memory
 from registry.workflows.views import View

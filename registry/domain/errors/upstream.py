@@ -25,7 +25,7 @@ class UpstreamRefused(RegistryError):
     problem: str
 
     def __str__(self) -> str:
-        return f"This registry does not fetch from the upstream {self.source}: {self.problem}"
+        return f"This registry does not fetch from the {_called(self.source)}: {self.problem}"
 
 
 @frozen(kw_only=True)
@@ -36,7 +36,7 @@ class UpstreamBroken(RegistryError):
     problem: str
 
     def __str__(self) -> str:
-        return f"The upstream {self.source} gave no usable answer: {self.problem}"
+        return f"The {_called(self.source)} gave no usable answer: {self.problem}"
 
 
 @frozen(kw_only=True)
@@ -48,4 +48,9 @@ class UpstreamUnavailable(RegistryError):
     retry_after: int = 30
 
     def __str__(self) -> str:
-        return f"The upstream {self.source} is not available: {self.problem}; try again in {self.retry_after} seconds"
+        return f"The {_called(self.source)} is not available: {self.problem}; try again in {self.retry_after} seconds"
+
+
+def _called(source: str) -> str:
+    """An upstream by its name; that of `[upstream]`, which has no other, is the upstream."""
+    return source if source == "upstream" else f"upstream {source}"

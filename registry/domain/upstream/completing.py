@@ -1,12 +1,13 @@
 """Pages of upstreams, with what is known beside what their indexes tell: by kept files, by what was found out, and by files of ours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import evolve
 
 from registry.domain.facts import CORE_METADATA, HASHES, SIZE, Fact, fact, told, with_facts
+from registry.domain.filenames import METADATA_ENDING
 from registry.domain.model import File, Page
-from registry.domain.upstream.values import KeptFile
+from registry.domain.upstream.values import KeptFile, Said
 
 
 def merged(ours: Page | None, theirs: Sequence[Page]) -> Page | None:
@@ -121,3 +122,24 @@ def _carried(file: File, before: File | None) -> File:
         return file
     lacking = {key: fact(before, key) for key in before.filled if not told(file, key)}
     return with_facts(file, lacking) if lacking else file
+
+
+def completed_of(said: Said, files: Sequence[KeptFile]) -> tuple[Page, Mapping[str, str]]:
+    """The page that an upstream has told of, completed by the kept files of its name; and the licences that are known, by file name."""
+    page = said.page
+    assert page is not None, "it has told of one"
+    of_versions: dict[str, str] = {}
+    files = [one for one in files if one.source == said.source]
+    listed = {file.filename: file for file in page.files} if files else {}
+    for one in files:
+        file = listed.get(one.filename.removesuffix(METADATA_ENDING))
+        if one.licence is not None and file is not None and _speaks_of(one, file):
+            of_versions[file.version] = one.licence
+    # All files of a version are under one licence.
+    licences = {file.filename: of_versions[file.version] for file in page.files if file.version in of_versions} if of_versions else {}
+    return completed(page, files), licences
+
+
+def _speaks_of(kept: KeptFile, file: File) -> bool:
+    """Whether a kept file is the one that is listed, or its core metadata: not those of a file that was there before."""
+    return kept.sha256 == file.metadata_sha256 if kept.filename.endswith(METADATA_ENDING) else stands_for(kept, file)
