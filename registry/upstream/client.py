@@ -23,7 +23,7 @@ from registry.upstream.origins import Known, Origin, Target
 
 HOPS = 5
 FETCHES, STREAMS = 32, 64  # at once; streams may wait for slow readers, and must not keep pages waiting
-IDLE_PER_HOST, IDLE_FOR = 8, 30.0  # connections kept for later, and seconds
+IDLE_PER_HOST, IDLE_FOR = FETCHES, 30.0  # connections kept for later, and seconds
 # Of all of a body that is kept whole, in seconds.
 BODY_TIMEOUT = 120.0
 # How much of a body that nobody wants is read, and for how many seconds, before the connection is closed instead.
