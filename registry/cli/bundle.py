@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from registry.cli.output import fail, say
+from registry.cli.output import counted, fail, say
 from registry.cli.store import configuration, operator, result, with_store
 from registry.composition import Store, bundles
 from registry.config import Config
@@ -68,7 +68,7 @@ def bundle_import(store: Store, file: Path) -> None:
                     newer = result(bundles(store, progress).take_in(opened, operator()))
         except OSError as error:
             fail(f"{file} cannot be taken in: {error.strerror or error}")
-    say(f"{_counted(contents)} are here; {newer:,} pages are newer than what was known.")
+    say(f"Here are {_counted(contents)}; newer than what was known: {counted(newer, 'page')}.")
     _advise(config, {page.source for page in contents.pages})
 
 
@@ -124,7 +124,7 @@ def _advise(config: Config, sources: set[str]) -> None:
 
 def _counted(contents: Contents) -> str:
     size = sum(member.size for member in contents.members)
-    return f"{len(contents.pages):,} pages and {len(contents.files):,} files ({size:,} bytes)"
+    return f"{counted(len(contents.pages), 'page')} and {counted(len(contents.files), 'file')} ({counted(size, 'byte')})"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
-from registry.cli.output import fail, say, show
+from registry.cli.output import counted, fail, say, show
 from registry.cli.store import as_json, configuration, operator, result, with_store
 from registry.cli.warm import warm_all, warming
 from registry.composition import Store
@@ -110,7 +110,8 @@ def cache_purge(store: Store, names: tuple[str, ...], everything: bool) -> None:
     if everything == bool(names):
         raise click.UsageError("Give the names to forget, or --all.")
     gone = result(store.keeping.purge(None if everything else [Name(name) for name in names], operator()))
-    say(f"{gone.pages:,} pages and {gone.files:,} files ({gone.bytes:,} bytes) are forgotten.")
+    what = f"{counted(gone.pages, 'page')} and {counted(gone.files, 'file')} ({counted(gone.bytes, 'byte')})"
+    say(f"Forgotten: {what}.")
     _release(store, gone)
 
 

@@ -41,6 +41,11 @@ def say(message: str) -> None:
     click.echo(message, err=True)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and what it is of: "1 page", "2,000 pages"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def fail(message: str) -> NoReturn:
     """Say what went wrong and end with status 1."""
     say(f"Error: {message}")

@@ -71,7 +71,7 @@ def test_a_site_without_upstream_answers_the_same(
     offline = config.with_name("offline.ini")
     offline.write_text(config.read_text() + "mode = offline\n")
     said = elsewhere("bundle", "import", str(exported), "--config", str(offline))
-    assert "1 pages and 3 files" in said.err
+    assert "1 page and 3 files" in said.err
     assert "mode = offline" not in said.err
     asked = len(upstream.requests)
     with serving(elsewhere.data_dir, "--config", str(offline), environ=OFFLINE) as there:

@@ -96,7 +96,7 @@ def test_what_is_purged_is_gone_with_its_bytes(registry: Registry, data_dir: Pat
     """Without a server the command frees the disk itself; of what is published, and of other names, nothing goes."""
     alpha, beta = keep(data_dir, "alpha", b"a"), keep(data_dir, "beta", b"b")
     before = sum(path.is_file() for path in (data_dir / "blobs").rglob("*"))
-    assert "1 pages and 1 files (1 bytes)" in registry("cache", "purge", "Alpha").err
+    assert "1 page and 1 file (1 byte)" in registry("cache", "purge", "Alpha").err
     assert (blob(data_dir, alpha).exists(), blob(data_dir, beta).exists()) == (False, True)
     assert sum(path.is_file() for path in (data_dir / "blobs").rglob("*")) == before - 1
     assert "0 pages and 0 files" in registry("cache", "purge", "alpha").err

@@ -1,13 +1,17 @@
 """The system calls that make bytes durable, behind one seam so that their failures can be rehearsed."""
 
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from attrs import frozen
 
 # writev takes at most IOV_MAX (1,024 on Linux) pieces.
 _PIECES = 512
+# So much of a large file is read before the kernel is told to forget it.
+_FORGET = 8 << 20
 
 
 @frozen
@@ -55,6 +59,10 @@ class Disk:
         os.fdatasync(descriptor)
         os.posix_fadvise(descriptor, offset, length, os.POSIX_FADV_DONTNEED)
 
+    def once(self, descriptor: int) -> BinaryIO:
+        """A large file, for who reads through it once. It has a descriptor of its own, which is closed with it, but not a place."""
+        return io.BufferedReader(_Once(os.dup(descriptor), "rb"))
+
     def replace(self, old: Path, new: Path) -> None:
         """Rename within the file system, atomically."""
         old.replace(new)
@@ -74,3 +82,22 @@ class Disk:
     def remove(self, path: Path) -> None:
         """Delete a file; it may be gone already."""
         path.unlink(missing_ok=True)
+
+
+class _Once(io.FileIO):
+    """Has the kernel forget what was read, so that what is read next finds pages that were used a moment ago.
+
+    Touching others is what reading a file that is not in the page cache costs most in a virtual machine: 1.7 of 1.8 s for a GB.
+    """
+
+    _begin = _end = 0  # what was read in one go, and not forgotten yet
+
+    def readinto(self, buffer: Any) -> int:
+        """RawIOBase."""
+        at = self.tell()
+        count = super().readinto(buffer) or 0
+        self._begin, self._end = (self._begin if at == self._end else at), at + count
+        if self._end - self._begin >= _FORGET:
+            os.posix_fadvise(self.fileno(), self._begin, self._end - self._begin, os.POSIX_FADV_DONTNEED)
+            self._begin = self._end
+        return count

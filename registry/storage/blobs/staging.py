@@ -292,7 +292,7 @@ class StagedBlob:
     def _do_inspect(self, look: Callable[[BinaryIO, int], T]) -> T:
         if self._small is not None:
             return look(io.BytesIO(self._small), self._size)
-        with os.fdopen(os.dup(self._descriptor), "rb") as file:
+        with self._disk.once(self._descriptor) if self._size > _FLUSH_EVERY else os.fdopen(os.dup(self._descriptor), "rb") as file:
             file.seek(0)
             return look(file, self._size)
 
