@@ -68,7 +68,7 @@ def bundle_import(store: Store, file: Path) -> None:
                     newer = result(bundles(store, progress).take_in(opened, operator()))
         except OSError as error:
             fail(f"{file} cannot be taken in: {error.strerror or error}")
-    say(f"Here are {_counted(contents)}; newer than what was known: {counted(newer, 'page')}.")
+    say(f"Taken in: {_counted(contents)}; newer than what was known: {counted(newer, 'page')}.")
     _advise(config, {page.source for page in contents.pages})
 
 
@@ -119,7 +119,8 @@ def _advise(config: Config, sources: set[str]) -> None:
             say(f"Pages of the upstream {source} are offered once there is a section [upstream:{source}].")
         elif configured[source].mode != Mode.OFFLINE.value:
             section = source if source == _FIRST else f"upstream:{source}"
-            say(f"If the upstream {source} cannot be asked from here, set mode = offline in [{section}]; else its pages go stale.")
+            called = "the upstream" if source == _FIRST else f"the upstream {source}"
+            say(f"If {called} cannot be asked from here, set mode = offline in [{section}]; else its pages go stale.")
 
 
 def _counted(contents: Contents) -> str:
