@@ -17,7 +17,7 @@ import click
 from attrs import evolve
 
 from registry.cli.asking import Outcome, Warmer
-from registry.cli.output import fail, say, show
+from registry.cli.output import counted, fail, say, show
 from registry.cli.store import configuration, operator, result, with_store
 from registry.composition import Store, now
 from registry.config import Config
@@ -95,7 +95,7 @@ def warm_all(store: Store, needs: Sequence[Need], *, project: str | None, url: s
     for problem in problems:
         say(problem)
     if problems:
-        fail(f"{len(problems)} things could not be had")
+        fail(f"{counted(len(problems), 'thing')} could not be had")
 
 
 def _read_all(paths: Sequence[Path]) -> list[Need]:

@@ -182,8 +182,13 @@ class Routes:
             if route.door is Door.REST and request.code == HTTPStatus.UNAUTHORIZED and isinstance(error, Unauthenticated):
                 request.responseHeaders.removeHeader(b"www-authenticate")  # GitLab: only the package routes ask for Basic
             if request.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                _log.error("{method} {path}: {error}", method=request.method, path=request.path, error=error)
+                _log.error("{request}: {error}", request=_line(request), error=error)
         return None if body is None else _sized(request, body)
+
+
+def _line(request: Any) -> str:
+    """What was asked, for the log: whatever was sent is printable there."""
+    return " ".join(repr(sent)[2:-1] for sent in (request.method, request.path))
 
 
 def _sized(request: Any, body: bytes) -> bytes:
@@ -217,7 +222,7 @@ def _failed(request: Any, failure: Failure) -> "bytes | Deferred[bytes | None]":
         return _sized(request, answer(request, 405, {"error": "405 Not Allowed"}))
     if isinstance(error, HTTPException):
         return _sized(request, answer(request, 404, {"error": "404 Not Found"}))
-    _log.failure("{method} {path} failed", failure, method=request.method, path=request.path)
+    _log.failure("{request} failed", failure, request=_line(request))
     if request.startedWriting:
         return _break_off(request)
     return _sized(request, answer(request, 500, {"message": "500 Internal Server Error"}))
