@@ -261,7 +261,7 @@ class RegistryService(Service):
             self.ahead.stop()
         self.outward.filling.stop()
         await self.outward.filling.settled()
-        await self.outward.fallback.inquiries.settled()
+        await self.outward.fallback.inquiries.sayings.settled()
         await self.outward.fallback.arrivals.settled()
         await self.keeping.settled()
         await self._close()

@@ -35,6 +35,7 @@ from registry.workflows.fallback import Fallback
 from registry.workflows.filling import Filling
 from registry.workflows.glimpses import Glimpses
 from registry.workflows.inquiries import Inquiries
+from registry.workflows.sayings import Sayings
 
 _log = Logger()
 # The operator's own name for the index that `[upstream]` is about.
@@ -116,7 +117,8 @@ def outward(
     osv = config.curation.osv
     made = Outward(config=config, client=client, advisories=AdvisoryDirectory(osv) if osv is not None else None)
     glimpses = Glimpses(fetcher=client, threads=threads, core_metadata=partial(core_metadata, checks=_OF_PARTS), now=now)
-    inquiries = Inquiries(catalog=catalog, fetcher=client, reader=read_page, threads=threads, clock=reactor, now=now)
+    sayings = Sayings(catalog=catalog)
+    inquiries = Inquiries(catalog=catalog, sayings=sayings, fetcher=client, reader=read_page, threads=threads, clock=reactor, now=now)
     arrivals = Arrivals(
         catalog=catalog,
         fetcher=client,
@@ -128,13 +130,13 @@ def outward(
         largest=config.upstream.cache_size,
         read_metadata=glimpses.metadata,
     )
-    made.filling = Filling(glimpses=glimpses, threads=threads, now=now, amend=inquiries.amend, keep_metadata=arrivals.keep_metadata)
+    made.filling = Filling(glimpses=glimpses, threads=threads, now=now, amend=sayings.amend, keep_metadata=arrivals.keep_metadata)
     made.fallback = Fallback(
         catalog=catalog,
         courses=Courses(
             catalog=catalog,
             forwarding=forwarding,
-            inquiries=inquiries,
+            sayings=sayings,
             upstreams=_upstreams(config),
             default_index=default_index,
             threads=threads,

@@ -14,7 +14,7 @@ from registry.domain.names import Name
 from registry.domain.releases import LONGEST_NAME
 from registry.domain.upstream import Claim, Dossier, KeptFile, Mode, Upstream
 from registry.interfaces import IForwarding, IThreads, IUpstreamCatalog
-from registry.workflows.inquiries import Inquiries
+from registry.workflows.sayings import Sayings
 
 T = TypeVar("T")
 
@@ -51,7 +51,7 @@ class Courses:
 
     catalog: IUpstreamCatalog
     forwarding: IForwarding
-    inquiries: Inquiries
+    sayings: Sayings
     upstreams: Sequence[Upstream]  # one without an address is asked at the default's
     default_index: Callable[[], str]  # loads what knows that address: for a thread
     threads: IThreads
@@ -76,7 +76,7 @@ class Courses:
         serving, heard = self.serving(name), self._heard
         if not serving:
             return Asked(heard=heard, course=Course.UNSERVED, policy=self.policy())
-        dossier = await self.inquiries.dossier(name, projects, place, serving)
+        dossier = await self.sayings.dossier(name, projects, place, serving)
         course, policy = _course(dossier.claim, self.policy(), name, held=held)
         if not course.asks:
             return Asked(heard=heard, course=course, policy=policy)

@@ -11,16 +11,14 @@ from twisted.internet.defer import TimeoutError as TooLate
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from registry.domain.access import Place
 from registry.domain.errors import UpstreamBroken, UpstreamRefused, UpstreamUnavailable
 from registry.domain.fetched import Fetched
 from registry.domain.model import Page
 from registry.domain.names import Name
 from registry.domain.upstream import Dossier, KeptFile, Mode, Said, Upstream, available, carried, page_candidates
 from registry.interfaces import IFetcher, IThreads, IUpstreamCatalog
-from registry.workflows.errands import Errands
 from registry.workflows.flights import Flight, Flights
-from registry.workflows.memory import Kept, Memory
+from registry.workflows.sayings import Sayings
 
 _log = Logger()
 
@@ -39,33 +37,20 @@ _PAGE_BYTES = 24 << 20
 _FEW_BYTES = 8 << 10
 # Pages that are larger are read one after the other: several at once would be read no sooner, and keep the reactor from its turn.
 _MANY_BYTES = 256 << 10
-# How much of what was said is at hand without being read from the catalog and unpacked, and what one file of it takes, roughly.
-_AT_HAND, _FILE_BYTES = 4 << 20, 1000
-
-
-@define(eq=False, kw_only=True)
-class _AtHand(Kept):
-    """What an upstream said, the `number`th time that any said something."""
-
-    said: Said
-    number: int
 
 
 @define(kw_only=True, eq=False)
 class Inquiries:
-    """What upstreams say about names, kept in the catalog, so that a restart forgets nothing."""
+    """Asks upstreams about names."""
 
     catalog: IUpstreamCatalog
+    sayings: Sayings
     fetcher: IFetcher
     reader: Callable[[bytes, str, str, Name, str], Any]  # body, its type, its address, name, upstream: the page, and what was dropped
     threads: IThreads
     clock: IReactorTime
     now: Callable[[], datetime]
     _asking: Flights = Factory(Flights)
-    _errands: Errands = Factory(Errands)
-    _unkept: dict[tuple[str, str], Said] = Factory(dict)  # what was said and is being written, by upstream and name
-    _at_hand: Memory[_AtHand] = Factory(lambda: Memory(budget=_AT_HAND))
-    _said: int = 0  # how often anybody said anything
     _large: DeferredLock = Factory(DeferredLock)  # held by who reads a large page
     _begun: int = 0  # how many questions were begun
     # Of upstreams and names that are asked about: the latest question and when it was begun, for whom it will do joins it; which questions
@@ -80,29 +65,6 @@ class Inquiries:
         """When whoever asks now must have his answer, by the clock."""
         return self.clock.seconds() + PATIENCE
 
-    async def dossier(self, name: Name, projects: Sequence[int], place: Place | None, upstreams: Sequence[Upstream]) -> Dossier:
-        """What is on file about a name (see `IUpstreamCatalog.dossier`), what is only being written included."""
-        keys = {upstream.name: (upstream.name, name.normalized) for upstream in upstreams}
-        at_hand = {source: found.said for source, key in keys.items() if (found := self._at_hand.find(key)) is not None}
-        # What is read may be from before these were written, which they may be by the time that it is known.
-        before, writing = self._said, {source: self._unkept[key] for source, key in keys.items() if key in self._unkept}
-        dossier = await self.catalog.dossier(name, projects, place, tuple(keys), at_hand)
-        if not dossier.enabled:
-            return dossier
-        said = dict(dossier.said)
-        for source, key in keys.items():
-            found = self._at_hand.find(key)
-            if key in self._unkept:
-                said[source] = self._unkept[key]
-            elif found is not None and found.number > before:
-                # It was said while the catalog was being read.
-                said[source] = found.said
-            elif source in writing and (source not in said or said[source].fetched_at < writing[source].fetched_at):
-                said[source] = writing[source]
-            elif source in said and said[source] is not at_hand.get(source):
-                self._take_to_hand(said[source])
-        return evolve(dossier, said=said)
-
     async def ask(
         self, upstream: Upstream, name: Name, newer_than: datetime | None, by: float | None = None, dossier: Dossier | None = None
     ) -> tuple[Said, str]:
@@ -112,7 +74,7 @@ class Inquiries:
         `dossier`: what the caller has read of it a moment ago.
         Raises `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where there is nothing older to fall back on.
         """
-        known = await self._known(upstream, name) if dossier is None else dossier.said.get(upstream.name)
+        known = await self.sayings.latest(upstream.name, name) if dossier is None else dossier.said.get(upstream.name)
         if known is not None and upstream.mode is not Mode.OFFLINE and self._will_do(upstream, known, newer_than):
             return known, "hit"
 
@@ -140,7 +102,7 @@ class Inquiries:
         try:
             return await asking
         except TooLate:
-            known = await self._known(upstream, name)
+            known = await self.sayings.latest(upstream.name, name)
             if known is not None and self._usable(upstream, known):
                 self._rest(upstream, name.normalized)
                 return self._as_is(upstream, known, newer_than)
@@ -194,57 +156,6 @@ class Inquiries:
                 return known, "stale"
             raise
 
-    async def _known(self, upstream: Upstream, name: Name) -> Said | None:
-        return await self._latest_of(upstream.name, name)
-
-    async def _latest_of(self, source: str, name: Name) -> Said | None:
-        """What it said last, of all that was said by the time that this is known."""
-        key, before = (source, name.normalized), self._said
-        if key in self._unkept:
-            return self._unkept[key]
-        said = await self.catalog.said(source, name)
-        found = self._at_hand.find(key)
-        return self._unkept.get(key) or (found.said if found is not None and found.number > before else said)
-
-    def _by_now(self, upstream: Upstream, name: Name, known: Said | None) -> Said | None:
-        """What is known by now of what was `known`: more may have been found out meanwhile."""
-        found = self._at_hand.find((upstream.name, name.normalized))
-        return found.said if found is not None and (known is None or found.said.fetched_at >= known.fetched_at) else known
-
-    async def amend(self, said: Said, page: Page) -> bool:
-        """Keep `page`, which tells more about the files of what was said; not if something else was said since (False)."""
-        known = await self._latest_of(said.source, said.name)
-        if known is None or known.page != said.page:
-            return False
-        self._note(evolve(known, page=page))
-        return True
-
-    def _note(self, said: Said, *, confirmed: bool = False) -> Said:
-        """Have it written. Nobody waits for the disk: until it is, it is known from here, and if it cannot be, it is asked again."""
-        key = (said.source, said.name.normalized)
-
-        async def keep() -> None:
-            try:
-                await self.catalog.keep_page(said, confirmed=confirmed)
-            finally:
-                if self._unkept.get(key) is said:
-                    del self._unkept[key]
-
-        self._unkept[key] = said
-        self._said += 1
-        self._take_to_hand(said)
-        self._errands.begin("keeping what an upstream said", keep())
-        return said
-
-    def _take_to_hand(self, said: Said) -> None:
-        files = 1 if said.page is None else len(said.page.files)
-        key = (said.source, said.name.normalized)
-        self._at_hand.keep(_AtHand(key=key, cost=files * _FILE_BYTES, said=said, number=self._said))
-
-    async def settled(self) -> None:
-        """Return when all that was said is kept."""
-        await self._errands.settled()
-
     def _kept(self, upstream: Upstream, name: Name, known: Said | None, kept: Sequence[KeptFile]) -> tuple[Said, str]:
         """What is known of a name for ever, for want of anybody to ask: of its files those that are here."""
         if known is None or known.page is None:
@@ -260,10 +171,10 @@ class Inquiries:
         under_way.add(number)
         try:
             said, confirmed = await self._answer(upstream, name, known)
-            if self._answered.get(key, 0) > number and (newer := await self._known(upstream, name)) is not None:
+            if self._answered.get(key, 0) > number and (newer := await self.sayings.latest(upstream.name, name)) is not None:
                 return newer
             self._answered[key] = number
-            self._note(said, confirmed=confirmed)
+            self.sayings.note(said, confirmed=confirmed)
             return said
         finally:
             under_way.discard(number)
@@ -281,14 +192,14 @@ class Inquiries:
             fetched = await self.fetcher.fetch(address, headers, limit=_PAGE_BYTES, timeout=PATIENCE)
             self._wake(upstream, name)
             if fetched.status == HTTPStatus.NOT_MODIFIED and known is not None and known.etag:
-                return evolve(self._by_now(upstream, name, known) or known, fetched_at=self.now()), True
+                return evolve(self.sayings.by_now(upstream.name, name, known) or known, fetched_at=self.now()), True
             if fetched.status == HTTPStatus.OK:
                 page, etag = await self._read(upstream, name, fetched, whole=number == 0), fetched.headers.get("etag", "")
                 break
             if fetched.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
                 raise UpstreamBroken(source=upstream.name, problem=f"it answers {fetched.status} when asked for a page")
         if page is not None:
-            before = self._by_now(upstream, name, known)
+            before = self.sayings.by_now(upstream.name, name, known)
             page = carried(page, None if before is None else before.page)
         else:
             etag = ""

@@ -24,6 +24,7 @@ from registry.storage.threads import InlineThreads
 from registry.testing import NOON, HeldThreads, MemoryRegistry, done, registry_in_memory
 from registry.upstream.pages import read_page
 from registry.workflows.inquiries import PATIENCE, RESPITE, Inquiries
+from registry.workflows.sayings import Sayings
 
 DEMO, OTHER = Name("demo"), Name("other")
 PLACE = Project(id=1, path="root/main", name="main", visibility=Visibility.PRIVATE)
@@ -112,6 +113,7 @@ def desk_in(registry: MemoryRegistry) -> Desk:
     clock, fetcher = Clock(), Scripted()
     inquiries = Inquiries(
         catalog=registry.store.upstream,
+        sayings=Sayings(catalog=registry.store.upstream),
         fetcher=fetcher,
         reader=read_page,
         threads=InlineThreads(),
@@ -363,7 +365,7 @@ class Late:
 
 
 def on_file(desk: Desk) -> "Deferred[Dossier]":
-    return Deferred.fromCoroutine(desk.inquiries.dossier(DEMO, (1,), PLACE, [INDEX]))
+    return Deferred.fromCoroutine(desk.inquiries.sayings.dossier(DEMO, (1,), PLACE, [INDEX]))
 
 
 def test_what_is_being_written_is_on_file(tmp_path: Path) -> None:
@@ -435,12 +437,12 @@ def test_more_is_told_of_what_was_said(desk: Desk) -> None:
     more = evolve(said.page, files=tuple(evolve(file, size=7) for file in said.page.files))
     desk.clock.advance(FRESH.total_seconds())
     assert desk.ask() == (["1.0"], "miss")
-    assert done(Deferred.fromCoroutine(desk.inquiries.amend(said, more))) is True
+    assert done(Deferred.fromCoroutine(desk.inquiries.sayings.amend(said, more))) is True
     known, state = done(desk.begin())
     assert (known.page, known.fetched_at, state) == (more, NOON + FRESH, "hit")
     desk.clock.advance(FRESH.total_seconds())
     assert desk.ask() == (["2.0"], "miss")
-    assert done(Deferred.fromCoroutine(desk.inquiries.amend(known, more))) is False
+    assert done(Deferred.fromCoroutine(desk.inquiries.sayings.amend(known, more))) is False
     assert desk.ask() == (["2.0"], "hit")
 
 
