@@ -44,9 +44,6 @@ class IUpstreamCatalog(Interface):
     async def keep_page(said: Said, *, confirmed: bool = False) -> None:
         """Keep what an upstream said; `confirmed`: it is what it had said before, at a later moment."""
 
-    async def forget_pages(name: Name | None = None) -> int:
-        """Forget what was said about one name, or about all; how many pages that were."""
-
     async def pages(*, limit: int, offset: int) -> list[tuple[str, str, datetime]]:
         """A part of what was said, by name: upstream, name, moment."""
 
@@ -67,9 +64,6 @@ class IUpstreamCatalog(Interface):
 
     async def files(*, limit: int, offset: int) -> list[KeptFile]:
         """A part of the kept files, by name and file name."""
-
-    async def forget_files(ids: Sequence[int]) -> list[str]:
-        """Forget kept files by number; the sha256 of their blobs, some of which others may still name."""
 
 
 class IKeeping(Interface):

@@ -150,7 +150,7 @@ def test_a_page_of_which_files_are_kept_stays(catalog: Catalog) -> None:
     catalog.keep("bare", source="unknown", sha256="b" * 64)
     assert catalog.unused() == 2
     assert catalog.known() == ["kept"]
-    done(catalog.upstream.forget_files([file.id for file in done(catalog.upstream.kept(Name("kept")))]))
+    done(catalog.keeping.evict([file.id for file in done(catalog.upstream.kept(Name("kept")))], OPERATOR))
     assert catalog.unused() == 1
     assert catalog.known() == []
 

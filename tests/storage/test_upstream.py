@@ -15,10 +15,11 @@ from registry.domain.model import Change, File, Page, ProjectStatus
 from registry.domain.names import Name
 from registry.domain.paths import ProjectPath
 from registry.domain.upstream import Claim, Dossier, KeptFile, Said
-from registry.interfaces import IPackages, IUpstreamCatalog
+from registry.interfaces import IKeeping, IPackages, IUpstreamCatalog
 from registry.storage.catalog.database import Database
 from registry.storage.catalog.forwarding import SqlForwarding
 from registry.storage.catalog.inventory import SqlInventory
+from registry.storage.catalog.keeping import SqlKeeping
 from registry.storage.catalog.packages import SqlPackages
 from registry.storage.catalog.places import SqlPlaces
 from registry.storage.catalog.upstream import SqlUpstream
@@ -40,6 +41,7 @@ class Catalog:
     upstream: IUpstreamCatalog
     packages: IPackages
     inventory: SqlInventory
+    keeping: IKeeping
     switches: SqlForwarding
     clock: Clock
     told: list[Change] = field(factory=list)
@@ -96,6 +98,7 @@ def catalog(tmp_path: Path) -> Iterator[Catalog]:
         upstream=SqlUpstream(database),
         packages=SqlPackages(database),
         inventory=SqlInventory(database),
+        keeping=SqlKeeping(database),
         switches=SqlForwarding(database),
         clock=clock,
     )
@@ -222,7 +225,7 @@ def test_what_is_at_hand_is_not_read_again(catalog: Catalog) -> None:
     catalog.clock.now += timedelta(seconds=1)
     newer = catalog.keep_page(page(foreign("demo-2.0.tar.gz")))
     assert catalog.dossier("main", at_hand=at_hand).said["main"] == newer
-    done(catalog.upstream.forget_pages(DEMO))
+    done(catalog.keeping.purge([DEMO], OPERATOR))
     assert catalog.dossier("main", at_hand=newer).said == {}
 
 
@@ -279,7 +282,7 @@ def test_an_answer_is_confirmed(catalog: Catalog) -> None:
 def test_what_was_forgotten_meanwhile_is_not_confirmed(catalog: Catalog) -> None:
     """A confirmation of an answer that is not kept any more leaves nothing behind: there is no page to confirm."""
     first = catalog.keep_page(page())
-    assert done(catalog.upstream.forget_pages()) == 1
+    assert done(catalog.keeping.purge(None, OPERATOR)).pages == 1
     done(catalog.upstream.keep_page(first, confirmed=True))
     assert catalog.said() is None
 
@@ -291,10 +294,10 @@ def test_pages_are_listed_and_forgotten(catalog: Catalog) -> None:
     rows = [("main", "demo", NOON), ("second", "demo", NOON), ("main", "other", NOON)]
     assert done(catalog.upstream.pages(limit=10, offset=0)) == rows
     assert done(catalog.upstream.pages(limit=1, offset=1)) == rows[1:2]
-    assert done(catalog.upstream.forget_pages(Name("DEMO"))) == 2
-    assert done(catalog.upstream.forget_pages(Name("nothing"))) == 0
+    assert done(catalog.keeping.purge([Name("DEMO")], OPERATOR)).pages == 2
+    assert done(catalog.keeping.purge([Name("nothing")], OPERATOR)).pages == 0
     assert done(catalog.upstream.pages(limit=10, offset=0)) == rows[2:]
-    assert done(catalog.upstream.forget_pages()) == 1
+    assert done(catalog.keeping.purge(None, OPERATOR)).pages == 1
     assert catalog.said(name=OTHER) is None
 
 
@@ -373,22 +376,22 @@ def test_files_are_forgotten_by_number(catalog: Catalog) -> None:
     one = catalog.keep("demo-1.0.whl", metadata=("c" * 64, 7))
     two = catalog.keep("demo-2.0.whl", sha256="b" * 64, metadata=("c" * 64, 7))
     stays = catalog.keep("demo-3.0.whl", sha256="d" * 64)
-    assert done(catalog.upstream.forget_files([one.id, two.id, 999])) == ["a" * 64, "b" * 64, "c" * 64]
+    assert done(catalog.keeping.evict([one.id, two.id, 999], OPERATOR)).digests == {"a" * 64, "b" * 64, "c" * 64}
     assert catalog.kept() == [stays]
-    assert done(catalog.upstream.forget_files([])) == []
+    assert done(catalog.keeping.evict([], OPERATOR)).files == 0
 
 
 def test_any_number_of_files_is_forgotten(catalog: Catalog) -> None:
     """More files than fit into one statement are forgotten in one go."""
     numbers = [catalog.keep(f"demo-{number}.whl", sha256=f"{number:064d}").id for number in range(1001)]
-    assert len(done(catalog.upstream.forget_files(numbers[1:]))) == 1000
+    assert done(catalog.keeping.evict(numbers[1:], OPERATOR)).files == 1000
     assert [one.id for one in catalog.kept()] == numbers[:1]
 
 
 def test_numbers_are_never_given_again(catalog: Catalog) -> None:
     """A file that is kept after another was forgotten has a number of its own, so that what is noted late about the old one is lost."""
     old = catalog.keep("demo-1.0.whl")
-    done(catalog.upstream.forget_files([old.id]))
+    done(catalog.keeping.evict([old.id], OPERATOR))
     assert catalog.keep("demo-1.0.whl").id != old.id
 
 
@@ -400,7 +403,7 @@ def test_blobs_of_kept_files_are_named(catalog: Catalog) -> None:
     one = catalog.keep("demo-1.0.whl", metadata=("c" * 64, 7))
     asked = ["a" * 64, "b" * 64, "c" * 64]
     assert done(catalog.packages.named(asked)) == {"a" * 64, "c" * 64}
-    done(catalog.upstream.forget_files([one.id]))
+    done(catalog.keeping.evict([one.id], OPERATOR))
     assert done(catalog.packages.named(asked)) == set()
 
 
@@ -414,7 +417,7 @@ def test_what_is_published_and_kept_goes_with_the_last_of_both(catalog: Catalog)
     done(catalog.inventory.delete_package(1, 1, OPERATOR, level=ADMIN))
     assert done(catalog.packages.named(["a" * 64])) == {"a" * 64}
     assert gathered(catalog.packages.blobs()) == []
-    done(catalog.upstream.forget_files([kept.id]))
+    done(catalog.keeping.evict([kept.id], OPERATOR))
     assert done(catalog.packages.named(["a" * 64])) == set()
 
 
@@ -422,6 +425,6 @@ def test_forgetting_a_kept_file_leaves_what_is_published(catalog: Catalog) -> No
     """Bytes that a published file names stay named though the cache gives them up (the cache never takes a package's bytes)."""
     catalog.publish("demo-1.0.tar.gz")
     kept = catalog.keep("demo-1.0.tar.gz")
-    done(catalog.upstream.forget_files([kept.id]))
+    done(catalog.keeping.evict([kept.id], OPERATOR))
     assert done(catalog.packages.named(["a" * 64])) == {"a" * 64}
     assert gathered(catalog.packages.blobs()) == [[("a" * 64, 10, "demo-1.0.tar.gz")]]

@@ -21,7 +21,7 @@ from registry.domain.names import Name
 from registry.domain.upstream import Claim, Dossier, Mode, Said, Upstream
 from registry.interfaces import IFetcher, IStream, IThreads
 from registry.storage.threads import InlineThreads
-from registry.testing import NOON, HeldThreads, MemoryRegistry, done, registry_in_memory
+from registry.testing import NOON, OPERATOR, HeldThreads, MemoryRegistry, done, registry_in_memory
 from registry.upstream.pages import read_page
 from registry.workflows.inquiries import PATIENCE, RESPITE, Inquiries
 from registry.workflows.sayings import Sayings
@@ -311,7 +311,7 @@ def test_names_that_fail_are_not_remembered_without_end(desk: Desk) -> None:
 def test_nothing_is_given_longer_than_it_holds(registry: MemoryRegistry, desk: Desk, steps: list[tuple[int, str]]) -> None:
     """Whatever an upstream does and when: what is given was its last word, or its last but failures, and says how it is known."""
     upstream = evolve(INDEX, stale_for=timedelta(seconds=600))
-    done(registry.store.upstream.forget_pages())
+    done(registry.store.keeping.purge(None, OPERATOR))
     desk.inquiries._respite.clear()
     last: tuple[list[str], float] | None = None  # its last word, and when
     for number, (wait, what) in enumerate(steps):
@@ -423,7 +423,7 @@ def test_what_is_forgotten_in_the_catalog_is_forgotten_here(desk: Desk) -> None:
     desk.fetcher.script = [page("1.0"), page("2.0")]
     desk.ask()
     assert done(on_file(desk)).said
-    done(desk.registry.store.upstream.forget_pages(DEMO))
+    done(desk.registry.store.keeping.purge([DEMO], OPERATOR))
     dossier = done(on_file(desk))
     assert dossier.said == {}
     assert desk.ask(dossier=dossier) == (["2.0"], "miss")

@@ -27,7 +27,6 @@ _SHARING = Prepared(select(shared_names.c.project_id).where(shared_names.c.name 
 _SAID = Prepared(select(upstream_pages).where(upstream_pages.c.source == bindparam("source"), upstream_pages.c.name == bindparam("name")))
 _KEPT = Prepared(select(upstream_files).where(upstream_files.c.name == bindparam("name")).order_by(upstream_files.c.id))
 _HOLDING = Prepared(select(packages.c.project_id).where(packages.c.name == bindparam("name")))
-_BATCH = 500
 
 
 @implementer(IUpstreamCatalog)
@@ -106,13 +105,6 @@ class SqlUpstream:
 
         await self._database.write(work)
 
-    async def forget_pages(self, name: Name | None = None) -> int:
-        """IUpstreamCatalog."""
-        statement = delete(upstream_pages)
-        if name is not None:
-            statement = statement.where(upstream_pages.c.name == name.normalized)
-        return await self._database.write(lambda writing: int(writing.connection.execute(statement).rowcount))
-
     async def pages(self, *, limit: int, offset: int) -> list[tuple[str, str, datetime]]:
         """IUpstreamCatalog."""
         query = select(upstream_pages.c.source, upstream_pages.c.name, upstream_pages.c.fetched_at)
@@ -167,20 +159,6 @@ class SqlUpstream:
         columns = upstream_files.c
         query = select(upstream_files).order_by(columns.name, columns.filename, columns.id).limit(limit).offset(offset)
         return [_kept(row) for row in await self._database.read(lambda connection: connection.execute(query).all())]
-
-    async def forget_files(self, ids: Sequence[int]) -> list[str]:
-        """IUpstreamCatalog."""
-
-        def work(writing: Writing) -> list[str]:
-            digests: set[str] = set()
-            for start in range(0, len(ids), _BATCH):
-                which = upstream_files.c.id.in_(ids[start : start + _BATCH])
-                rows = writing.connection.execute(select(upstream_files.c.sha256, upstream_files.c.metadata_sha256).where(which)).all()
-                digests.update(digest for row in rows for digest in row if digest)
-                writing.connection.execute(delete(upstream_files).where(which))
-            return sorted(digests)
-
-        return await self._database.write(work)
 
 
 def _claim(connection: Connection, name: Name, project_ids: Sequence[int]) -> Claim:
