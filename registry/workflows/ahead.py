@@ -59,7 +59,7 @@ class Ahead:
 
         What is not in memory is left alone, and so is what was followed a moment ago.
         """
-        key, now = (view.scope, view.projects, file.sha256), self.library.now()
+        key, now = (view.scope, file.sha256), self.library.now()
         if metadata.data is None or now - self._read.get(key, now - AGAIN) < AGAIN or not self._may_ask():
             return
         self._read[key] = now
