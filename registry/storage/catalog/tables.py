@@ -330,5 +330,6 @@ journal = _table(
     Column("name", String(255), nullable=False),
     Column("detail", JSON, nullable=False),
     Index(None, "project_id", "name", "serial"),
-    Index("ix_journal_of_places", "serial", sqlite_where=text(PLACE_ACTIONS), postgresql_where=text(PLACE_ACTIONS)),
+    # Naming another dialect's condition here would load that dialect: 2 MB and 25 ms of every start.
+    Index("ix_journal_of_places", "serial", sqlite_where=text(PLACE_ACTIONS)),
 )
