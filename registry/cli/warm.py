@@ -34,6 +34,7 @@ _AT_ONCE = 4
 _TOKEN_LASTS = timedelta(days=1)  # it is revoked long before, unless this process is killed
 _MOST_LISTS = 100
 _PATIENCE, _EVERY = 30.0, 0.1  # seconds: for what came to be kept, and between looks
+_WHY_NOT = "its upstream has another mode than cache, it is larger than [upstream] cache_size, or the disk is full"
 _LISTENING = re.compile(r"Registry listening on (127\.0\.0\.1:\d+);")
 _TCP = re.compile(r"tcp:(?:port=)?(\d+)(?::|\Z)")
 
@@ -147,7 +148,7 @@ def _kept(store: Store, outcomes: Sequence[Outcome]) -> list[Outcome]:
             if time.monotonic() > end:
                 break
             time.sleep(_EVERY)
-        told = (f"{one} came and is not kept: its upstream has another mode than cache, or the disk is full" for one in sorted(missing))
+        told = (f"{one} came and is not kept: {_WHY_NOT}" for one in sorted(missing))
         checked.append(evolve(outcome, problems=(*outcome.problems, *told)))
     return checked
 
