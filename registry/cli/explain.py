@@ -10,14 +10,13 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from registry.cli.output import fail, show
+from registry.cli.places import place_chosen
 from registry.cli.store import as_json, configuration, result, with_store
 from registry.composition import Store, explainer
-from registry.domain.access import ANYBODY, Group, Place, Project
+from registry.domain.access import Group, Place, Project
 from registry.domain.curation.explanation import Explanation, asking_row, candidate_row
-from registry.domain.errors import Missing
 from registry.domain.inventory import Wanted
 from registry.domain.names import Name
-from registry.domain.paths import id_in
 from registry.domain.versions import Version
 from registry.storage.threads import InlineThreads
 
@@ -37,10 +36,8 @@ def explain(store: Store, *, name: str, project: str | None, group: str | None, 
 
     Tells all there is, also of projects that clients may not read. Works beside a running server.
     """
-    if group is not None and project is not None:
-        raise click.UsageError("Use --group or --project, not both.")
     wanted, only = Name(name), None if version is None else Version(version)
-    place = None if group is None and project is None else _place(store, "group" if project is None else "project", group or project or "")
+    place = place_chosen(store, group=group, project=project)
     found = _explained(store, place, _projects(store, place), wanted, ask=ask)
     if only is not None:
         found = evolve(found, candidates=tuple(one for one in found.candidates if Version(one.file.version) == only))
@@ -91,14 +88,6 @@ def _run(reactor: Any, work: Any) -> Explanation:
     found = outcome[0]
     if isinstance(found, Failure):
         found.raiseException()
-    return found
-
-
-def _place(store: Store, kind: str, ref: str) -> Place:
-    number = id_in(ref)
-    found, _ = result(store.access.enter(kind, ref if number is None else number, ANYBODY))
-    if found is None:
-        raise Missing(what=kind, value=ref)
     return found
 
 

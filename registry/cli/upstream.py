@@ -4,13 +4,12 @@ import click
 
 from registry.cli.accounts import project_named
 from registry.cli.output import say, show
+from registry.cli.places import place_chosen
 from registry.cli.store import as_json, operator, result, with_store
 from registry.composition import Store
-from registry.domain.access import ANYBODY, Place, Project
-from registry.domain.errors import Missing
+from registry.domain.access import Place, Project
 from registry.domain.forwarding import Forwarding, Switch, Turn
 from registry.domain.names import Name
-from registry.domain.paths import id_in
 from registry.domain.settings import FORWARDING, LOCK_FORWARDING
 
 
@@ -64,10 +63,8 @@ def upstream_forwarding(
     The innermost of instance, groups and project that says something counts, below no lock. "inherit": as above; for the instance, as
     configured. Without a word or a lock nothing is changed.
     """
-    if group is not None and project is not None:
-        raise click.UsageError("Use --group or --project, not both.")
     turn = Turn(switch=None if word is None else Switch(word), locked=locked)
-    place = None if group is None and project is None else _place(store, "group" if project is None else "project", group or project or "")
+    place = place_chosen(store, group=group, project=project)
     if turn != Turn():
         _turn(store, place, turn)
     show([_row(result(store.forwarding.forwarding(place)))], as_json=as_json, one=True)
@@ -87,14 +84,6 @@ def _share(store: Store, ref: str, name: str, *, shared: bool) -> None:
     result(store.upstream.share(project.id, wanted, operator(), shared=shared))
     word = "may fetch" if shared else "fetches"
     say(f"{project.path} {word} {wanted.normalized} from upstream{'' if shared else ' no longer, if that name is ours'}.")
-
-
-def _place(store: Store, kind: str, ref: str) -> Place:
-    number = id_in(ref)
-    found, _ = result(store.access.enter(kind, ref if number is None else number, ANYBODY))
-    if found is None:
-        raise Missing(what=kind, value=ref)
-    return found
 
 
 def _row(found: Forwarding) -> dict[str, object]:

@@ -18,15 +18,15 @@ from attrs import evolve
 
 from registry.cli.asking import Outcome, Warmer
 from registry.cli.output import counted, fail, say, show
+from registry.cli.places import place_named
 from registry.cli.store import configuration, operator, result, with_store
 from registry.composition import Store, now
 from registry.config import Config
-from registry.domain.access import ANYBODY, Project
+from registry.domain.access import Place
 from registry.domain.credentials import NewDeployToken
-from registry.domain.errors import DataDirInUse, Missing
+from registry.domain.errors import DataDirInUse
 from registry.domain.locks import Listed, Need, read_list
 from registry.domain.names import Name
-from registry.domain.paths import id_in
 from registry.domain.tokens import Prefix, Secret, mint
 from registry.domain.upstream import Mode
 
@@ -158,21 +158,17 @@ def _names_kept(store: Store, name: str) -> set[str]:
     return {file.filename for file in result(store.upstream.kept(Name(name)))}
 
 
-def _project(store: Store, ref: str | None) -> Project:
+def _project(store: Store, ref: str | None) -> Place:
     if ref is None:
         projects = result(store.places.projects())
         if not projects:
             fail("there is no project yet: create one with `registry project create`")
         ref = str(min(project.id for project in projects))
-    number = id_in(ref)
-    found, _ = result(store.access.enter("project", ref if number is None else number, ANYBODY))
-    if not isinstance(found, Project):
-        raise Missing(what="project", value=ref)
-    return found
+    return place_named(store, "project", ref)
 
 
 @contextmanager
-def _token(store: Store, project: Project) -> Iterator[tuple[str, Secret]]:
+def _token(store: Store, project: Place) -> Iterator[tuple[str, Secret]]:
     """A deploy token that reads this project's packages, until the block ends."""
     secret = mint(Prefix.DEPLOY)
     new = NewDeployToken(

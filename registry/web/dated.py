@@ -4,17 +4,13 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-from registry.domain.access import Permission
 from registry.domain.errors import InvalidName, UnknownName
 from registry.domain.moments import parse_moment
 from registry.domain.names import Name
-from registry.web.routes import Call, Route
+from registry.web.routes import Call, Route, below_indexes
 from registry.web.simple import answer_page, mount, wanted_representation
 from registry.workflows.history import History
 from registry.workflows.library import Library
-
-_PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
-_GROUP = "/api/v4/groups/<segment:group>/-/packages/pypi"
 
 
 @frozen(kw_only=True)
@@ -27,11 +23,7 @@ class Dated:
 
     def routes(self) -> Sequence[Route]:
         """Index and pages, of projects and groups; files are where they always are."""
-        return [
-            Route(method="GET", rule=f"{top}/at/<segment:at>/{rest}", permission=permission, handler=handler)
-            for top, permission in ((_PROJECT, Permission.READ_PACKAGE), (_GROUP, Permission.READ_GROUP_PACKAGE))
-            for rest, handler in (("simple", self.index), ("simple/<segment:name>", self.page))
-        ]
+        return below_indexes(("at/<segment:at>/simple", self.index), ("at/<segment:at>/simple/<segment:name>", self.page))
 
     async def index(self, call: Call, at: str) -> bytes:
         """Every name that the index had at an instant, or at the end of a day (UTC)."""

@@ -5,16 +5,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import frozen
 
-from registry.domain.access import Permission
 from registry.domain.errors import InvalidName, UnknownName
 from registry.domain.names import Name
 from registry.interfaces import IThreads
 from registry.web.errors import secure
-from registry.web.routes import Call, Route
+from registry.web.routes import Call, Route, below_indexes
 from registry.workflows.explaining import Explaining
 from registry.workflows.views import View
-
-_PATH = "packages/pypi/explain/<segment:name>"
 
 
 @frozen(kw_only=True)
@@ -27,17 +24,7 @@ class Explain:
 
     def routes(self) -> Sequence[Route]:
         """Of projects and groups, beside the index."""
-        return (
-            Route(
-                method="GET", rule=f"/api/v4/projects/<segment:project>/{_PATH}", permission=Permission.READ_PACKAGE, handler=self.explain
-            ),
-            Route(
-                method="GET",
-                rule=f"/api/v4/groups/<segment:group>/-/{_PATH}",
-                permission=Permission.READ_GROUP_PACKAGE,
-                handler=self.explain,
-            ),
-        )
+        return below_indexes(("explain/<segment:name>", self.explain))
 
     async def explain(self, call: Call, name: str) -> bytes:
         """Whose a name is here, which upstreams were asked about it, and the verdict about every file."""

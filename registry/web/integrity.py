@@ -8,7 +8,6 @@ from attrs import frozen
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from registry.domain.access import Permission
 from registry.domain.conditional import not_modified
 from registry.domain.errors import InvalidName, NotAcceptable, Quarantined, UnknownFile, UpstreamBroken
 from registry.domain.model import Page
@@ -16,7 +15,7 @@ from registry.domain.names import Name
 from registry.domain.provenance import relayed_provenance
 from registry.interfaces import IPackages, IThreads
 from registry.web.errors import secure
-from registry.web.routes import Call, Route
+from registry.web.routes import Call, Route, below_indexes
 from registry.web.simple import is_public, send_elsewhere
 from registry.workflows.arrivals import Elsewhere
 from registry.workflows.fallback import Fallback
@@ -36,18 +35,7 @@ class Integrity:
 
     def routes(self) -> Sequence[Route]:
         """As PyPI's integrity API, below the index."""
-        path = "packages/pypi/integrity/<segment:name>/<segment:version>/<segment:filename>/provenance"
-        return (
-            Route(
-                method="GET", rule=f"/api/v4/projects/<segment:project>/{path}", permission=Permission.READ_PACKAGE, handler=self.provenance
-            ),
-            Route(
-                method="GET",
-                rule=f"/api/v4/groups/<segment:group>/-/{path}",
-                permission=Permission.READ_GROUP_PACKAGE,
-                handler=self.provenance,
-            ),
-        )
+        return below_indexes(("integrity/<segment:name>/<segment:version>/<segment:filename>/provenance", self.provenance))
 
     async def provenance(self, call: Call, name: str, version: str, filename: str) -> bytes:
         """Who built a file: of ours as verified when it was published, of an upstream's as that tells; 404 without attestations."""

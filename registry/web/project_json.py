@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from attrs import frozen
 
-from registry.domain.access import Permission
 from registry.domain.errors import InvalidName, InvalidVersion, Quarantined, UnknownName
 from registry.domain.model import ProjectStatus
 from registry.domain.names import Name
@@ -12,7 +11,7 @@ from registry.domain.project_json import Releases, render_project, render_releas
 from registry.domain.simple import Links
 from registry.domain.versions import Version
 from registry.interfaces import IPackages, IThreads
-from registry.web.routes import Call, Route
+from registry.web.routes import Call, Route, below_indexes
 from registry.web.simple import answer_page, mount
 from registry.workflows.answers import Rendered
 from registry.workflows.describing import Describing
@@ -20,8 +19,6 @@ from registry.workflows.fallback import Offer
 from registry.workflows.library import Library
 from registry.workflows.views import View
 
-_PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
-_GROUP = "/api/v4/groups/<segment:group>/-/packages/pypi"
 _CONTENT_TYPE = "application/json"
 # Rendering more than this takes longer than the reactor may be kept waiting.
 _MANY_FILES, _LONG_METADATA = 300, 1 << 16
@@ -47,15 +44,11 @@ class ProjectJson:
 
         What is called as another route begins (simple, status) has its JSON below `pypi` only.
         """
-        return [
-            Route(method="GET", rule=f"{top}/{rest}", permission=read, handler=handler)
-            for top, read in ((_PROJECT, Permission.READ_PACKAGE), (_GROUP, Permission.READ_GROUP_PACKAGE))
-            for rest, handler in (
-                ("pypi/<segment:name>/json", self.project),
-                ("pypi/<segment:name>/<segment:version>/json", self.release),
-                ("<segment:name>/json", self.project),
-            )
-        ]
+        return below_indexes(
+            ("pypi/<segment:name>/json", self.project),
+            ("pypi/<segment:name>/<segment:version>/json", self.release),
+            ("<segment:name>/json", self.project),
+        )
 
     async def project(self, call: Call, name: str) -> bytes:
         """All versions of one name with their files, and what the newest final one says of itself."""

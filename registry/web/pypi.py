@@ -13,7 +13,7 @@ from registry.domain.filenames import METADATA_ENDING
 from registry.domain.names import Name
 from registry.web.download import send_file
 from registry.web.errors import secure
-from registry.web.routes import Call, Route
+from registry.web.routes import Call, Route, below_indexes
 from registry.web.simple import answer_page, asks_anew, is_public, mount, send_elsewhere, tell_origin, wanted_representation
 from registry.web.upload import Uploads
 from registry.workflows.ahead import Ahead
@@ -23,9 +23,6 @@ from registry.workflows.history import History
 from registry.workflows.library import Library
 from registry.workflows.publish import Publisher
 from registry.workflows.views import View
-
-_PROJECT = "/api/v4/projects/<segment:project>/packages/pypi"
-_GROUP = "/api/v4/groups/<segment:group>/-/packages/pypi"
 
 
 @frozen(kw_only=True)
@@ -46,16 +43,22 @@ class PyPI:
 
     def routes(self) -> Sequence[Route]:
         """GitLab's routes 1 to 4 and 6 to 8."""
-        made = [Route(method="POST", rule=_PROJECT, permission=Permission.CREATE_PACKAGE, handler=self.upload, takes_upload=True)]
-        for top, read in ((_PROJECT, Permission.READ_PACKAGE), (_GROUP, Permission.READ_GROUP_PACKAGE)):
-            made += [
-                Route(method="GET", rule=f"{top}/simple", permission=read, handler=self.index),
-                Route(method="GET", rule=f"{top}/simple/<segment:name>", permission=read, handler=self.page),
+        return [
+            Route(
+                method="POST",
+                rule="/api/v4/projects/<segment:project>/packages/pypi",
+                permission=Permission.CREATE_PACKAGE,
+                handler=self.upload,
+                takes_upload=True,
+            ),
+            *below_indexes(
+                ("simple", self.index),
+                ("simple/<segment:name>", self.page),
                 # devpi's address of the same: hatch asks there what is published already.
-                Route(method="GET", rule=f"{top}/+simple/<segment:name>", permission=read, handler=self.page),
-                Route(method="GET", rule=f"{top}/files/<segment:sha256>/<segment:filename>", permission=read, handler=self.download),
-            ]
-        return made
+                ("+simple/<segment:name>", self.page),
+                ("files/<segment:sha256>/<segment:filename>", self.download),
+            ),
+        ]
 
     async def index(self, call: Call) -> bytes:
         """Every name of the project, or of those projects of the group that the caller may read."""

@@ -105,6 +105,22 @@ class Route:
         return f"{self.method} {self.rule}"
 
 
+# What lies below the index of a project and that of a group, and who may read it.
+_INDEXES = (
+    ("/api/v4/projects/<segment:project>/packages/pypi", Permission.READ_PACKAGE),
+    ("/api/v4/groups/<segment:group>/-/packages/pypi", Permission.READ_GROUP_PACKAGE),
+)
+
+
+def below_indexes(*handlers: tuple[str, Handler]) -> list[Route]:
+    """Routes to read what is at these paths below every index, of projects and of groups."""
+    return [
+        Route(method="GET", rule=f"{index}/{path}", permission=permission, handler=handler)
+        for index, permission in _INDEXES
+        for path, handler in handlers
+    ]
+
+
 async def admit(gate: Gate, route: Route, request: Any, arguments: dict[str, str]) -> Admission:
     """Let the caller of `request` in through `route`. Raises what `Gate.admit` raises."""
     where = next((Where(kind, arguments[kind]) for kind in ("project", "group") if kind in arguments), None)
