@@ -231,14 +231,11 @@ def compose(
         budget=config.upstream.cache_size,
         now=clock,
     )
-    beyond = outward(
+    beyond = _outward(
         config,
-        catalog=store.upstream,
-        forwarding=store.forwarding,
-        blobs=store.blobs,
+        store,
         reactor=reactor,
         threads=files,
-        now=clock,
         environ=environ,
         on_used=keeping.note,
         on_kept=keeping.kept,
@@ -359,7 +356,16 @@ def explainer(
 
     `ask`: upstreams are asked as a server would ask them; otherwise that counts which is known of them, and nobody is asked.
     """
-    beyond = outward(
+    beyond = _outward(config, store, reactor=reactor, threads=threads, environ=environ)
+    fallback = beyond.fallback
+    beyond.filling.stop()  # who only explains is gone before anything is found out
+    how = fallback.inquiries.ask if ask else Remembered(catalog=store.upstream, now=store.database.now).ask
+    return Explaining(packages=store.packages, beyond=fallback, threads=threads, ask=how), beyond
+
+
+def _outward(config: Config, store: Store, *, reactor: Any, threads: IThreads, environ: Mapping[str, str], **hearing: Any) -> Outward:
+    """What asks other indexes, over a store; `hearing`: those of its functions that hear of files."""
+    return outward(
         config,
         catalog=store.upstream,
         forwarding=store.forwarding,
@@ -368,11 +374,8 @@ def explainer(
         threads=threads,
         now=store.database.now,
         environ=environ,
+        **hearing,
     )
-    fallback = beyond.fallback
-    beyond.filling.stop()  # who only explains is gone before anything is found out
-    how = fallback.inquiries.ask if ask else Remembered(catalog=store.upstream, now=store.database.now).ask
-    return Explaining(packages=store.packages, beyond=fallback, threads=threads, ask=how), beyond
 
 
 def _foreign_jobs(config: Config, store: Store, reactor: Any) -> Callable[[Secret], Awaitable[Identity | None]] | None:

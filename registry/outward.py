@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from attrs import define, field
 from twisted.logger import Logger
 
-from registry.config import Config, UpstreamIndex
+from registry.config import Config, UpstreamIndex, upstream_section
 from registry.domain.archives.checks import Check, Checks
 from registry.domain.archives.core_metadata import CoreMetadata
 from registry.domain.archives.inspection import inspect_archive
@@ -38,8 +38,6 @@ from registry.workflows.inquiries import Inquiries
 from registry.workflows.sayings import Sayings
 
 _log = Logger()
-# The operator's own name for the index that `[upstream]` is about.
-_FIRST = "upstream"
 _WHOLE = Checks.of("lenient")
 # Whether a wheel is a tar, too, is seen at its beginning; for that alone, that would have to be fetched.
 _OF_PARTS = Checks.of("lenient", without=[Check.POLYGLOT.value])
@@ -165,7 +163,7 @@ def core_metadata(archive: BinaryIO, size: int, file: File, *, checks: Checks = 
 
 def _indexes(config: Config) -> Sequence[tuple[str, UpstreamIndex]]:
     """All that are configured, in the order in which they are asked."""
-    return sorted(((_FIRST, config.upstream), *config.upstreams), key=lambda found: found[1].priority)
+    return sorted(config.indexes, key=lambda found: found[1].priority)
 
 
 def _upstreams(config: Config) -> tuple[Upstream, ...]:
@@ -188,6 +186,6 @@ def _credentials(name: str, index: UpstreamIndex) -> Credentials | None:
         try:
             secret = Secret(index.password_file.read_text(encoding="utf-8").strip())
         except (OSError, UnicodeDecodeError) as error:
-            what = "[upstream] password_file" if name == _FIRST else f"[upstream:{name}] password_file"
+            what = f"[{upstream_section(name)}] password_file"
             raise InvalidSetting(what=what, value=str(index.password_file), allowed=f"it cannot be read ({error})") from None
     return None if secret is None else Credentials(username=index.username or None, secret=secret)

@@ -12,13 +12,11 @@ import click
 from registry.cli.output import counted, fail, say
 from registry.cli.store import configuration, operator, result, with_store
 from registry.composition import Store, bundles
-from registry.config import Config
+from registry.config import Config, upstream_section
 from registry.domain.bundles.contents import Contents
-from registry.domain.errors import DataDirInUse
+from registry.domain.errors import DataDirInUse, upstream_called
 from registry.domain.names import Name
 from registry.domain.upstream import Mode
-
-_FIRST = "upstream"  # the name of the upstream that [upstream] is about
 
 
 @click.group()
@@ -113,14 +111,13 @@ def _check_room(store: Store, config: Config, contents: Contents) -> None:
 
 def _advise(config: Config, sources: set[str]) -> None:
     """What the configuration lacks for the bundle to be of use."""
-    configured = {_FIRST: config.upstream, **dict(config.upstreams)}
+    configured = dict(config.indexes)
     for source in sorted(sources):
         if source not in configured:
             say(f"Pages of the upstream {source} are offered once there is a section [upstream:{source}].")
         elif configured[source].mode != Mode.OFFLINE.value:
-            section = source if source == _FIRST else f"upstream:{source}"
-            called = "the upstream" if source == _FIRST else f"the upstream {source}"
-            say(f"If {called} cannot be asked from here, set mode = offline in [{section}]; else its pages go stale.")
+            called, section = upstream_called(source), upstream_section(source)
+            say(f"If the {called} cannot be asked from here, set mode = offline in [{section}]; else its pages go stale.")
 
 
 def _counted(contents: Contents) -> str:

@@ -75,7 +75,7 @@ def warm(store: Store, *, lists: tuple[Path, ...], project: str | None, url: str
 def warm_all(store: Store, needs: Sequence[Need], *, project: str | None, url: str | None, as_json: bool) -> None:
     """Fetch all this, show what became of it, and end with status 1 if there was trouble."""
     config = configuration()
-    if all(index.mode != Mode.CACHE.value for index in (config.upstream, *(index for _, index in config.upstreams))):
+    if all(index.mode != Mode.CACHE.value for _, index in config.indexes):
         fail("no upstream has mode = cache: nothing that is fetched would be kept")
     place = _project(store, project)
     with _server(store, config, url) as address, _token(store, place) as (username, secret):

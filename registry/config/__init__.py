@@ -1,7 +1,7 @@
 """Configuration: INI and environment to one frozen, inert value. Nothing here opens, creates or connects anything."""
 
 from registry.config.reading import InvalidConfig, load_config
-from registry.config.sections import Config, describe
+from registry.config.sections import Config, describe, upstream_section
 from registry.config.serving import Attestations, Auth, Cache, GitLab, Log, Server, Storage, Uploads
 from registry.config.upstream import Curation, Names, Upstream, UpstreamIndex
 from registry.config.values import (
@@ -62,6 +62,7 @@ __all__ = [
     "secret",
     "size",
     "switch",
+    "upstream_section",
     "url",
     "wildcards",
     "word_of",

@@ -11,6 +11,7 @@ from registry.config.serving import Attestations, Auth, Cache, GitLab, Log, Serv
 from registry.config.upstream import Curation, Names, Upstream, UpstreamIndex
 from registry.domain.curation.advisories import NO_ADVISORIES, Advisories
 from registry.domain.curation.policy import Policy
+from registry.domain.errors import FIRST_UPSTREAM
 
 
 @frozen(kw_only=True)
@@ -29,6 +30,11 @@ class Config:
     upstreams: tuple[tuple[str, UpstreamIndex], ...] = ()  # the further ones, by name
     names: Names = field(factory=Names)
     curation: Curation = field(factory=Curation)
+
+    @property
+    def indexes(self) -> tuple[tuple[str, UpstreamIndex], ...]:
+        """All upstreams by their names, first that of `[upstream]`, and then the further ones."""
+        return (FIRST_UPSTREAM, self.upstream), *self.upstreams
 
     def policy(self, advisories: Advisories = NO_ADVISORIES) -> Policy:
         """`[names]` and `[curation]` as the policy they mean, with the advisories that `[curation] osv` holds."""
@@ -49,6 +55,11 @@ class Config:
             osv_severity=chosen.osv_severity,
             exceptions=chosen.exceptions,
         )
+
+
+def upstream_section(name: str) -> str:
+    """The section, without its brackets, that is about the upstream of this name."""
+    return name if name == FIRST_UPSTREAM else f"upstream:{name}"
 
 
 def describe() -> Iterator[tuple[str, str, str, str]]:

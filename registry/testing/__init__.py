@@ -1,7 +1,7 @@
 """Fakes that ship: they keep the same promises as the real things, and are held to the same suites."""
 
 from registry.testing.agent import SiteAgent
-from registry.testing.blobs import MemoryBlobs, MemoryOpenBlob, MemoryStagedBlob
+from registry.testing.blobs import MemoryBlobs, MemoryStagedBlob
 from registry.testing.disk import FailingDisk
 from registry.testing.distributions import BOUNDARY, FORM_TYPE, Built, form, sdist, wheel
 from registry.testing.network import MemoryNetwork
@@ -26,7 +26,6 @@ __all__ = [
     "HeldThreads",
     "MemoryBlobs",
     "MemoryNetwork",
-    "MemoryOpenBlob",
     "MemoryPackages",
     "MemoryRegistry",
     "MemoryStagedBlob",

@@ -6,36 +6,16 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import BinaryIO, TypeVar
 
-from attrs import Factory, define, frozen
+from attrs import Factory, define
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from registry.domain.errors import BlobMissing, StorageFull, Unavailable
 from registry.domain.model import Digests
-from registry.interfaces import BESIDE_BYTES, IBlobs, IOpenBlob, IStagedBlob
+from registry.interfaces import BESIDE_BYTES, IBlobs, IStagedBlob
+from registry.workflows.in_hand import Contents
 
 T = TypeVar("T")
-
-
-@implementer(IOpenBlob)
-@frozen
-class MemoryOpenBlob:
-    """IOpenBlob over bytes."""
-
-    data: bytes
-    descriptor: int | None = None
-
-    @property
-    def size(self) -> int:
-        """IOpenBlob."""
-        return len(self.data)
-
-    def read(self, offset: int, length: int) -> "Deferred[bytes]":
-        """IOpenBlob."""
-        return succeed(self.data[offset : offset + length])
-
-    def close(self) -> None:
-        """IOpenBlob."""
 
 
 @implementer(IStagedBlob)
@@ -134,11 +114,11 @@ class MemoryBlobs:
         self.staged += 1
         return MemoryStagedBlob(self)
 
-    async def open(self, sha256: str) -> MemoryOpenBlob:
+    async def open(self, sha256: str) -> Contents:
         """IBlobs."""
         if sha256 not in self._kept:
             raise BlobMissing(sha256=sha256)
-        return MemoryOpenBlob(self._kept[sha256])
+        return Contents(data=self._kept[sha256])
 
     async def digest(self, sha256: str) -> str | None:
         """IBlobs."""

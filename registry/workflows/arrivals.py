@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from registry.domain.archives.core_metadata import CoreMetadata
 from registry.domain.curation.licences import licence_of
 from registry.domain.errors import BlobMissing, InvalidArchive, UnknownFile, UpstreamBroken
-from registry.domain.facts import CORE_METADATA, told
+from registry.domain.facts import CORE_METADATA, SIZE, told
 from registry.domain.filenames import METADATA_ENDING, Kind
 from registry.domain.model import Digests, File
 from registry.domain.names import Name
@@ -204,13 +204,12 @@ class Arrivals:
 
     async def _size(self, upstream: Upstream, file: File) -> int | None:
         """How long it is, by the word of its index or its server; None if nobody says."""
-        if file.size is not None and "size" not in file.filled:
+        if told(file, SIZE):
             return file.size
         said = await self.fetcher.head(file.url, {}, timeout=_TIMEOUT)
         if said.status != HTTPStatus.OK:
             raise UpstreamBroken(source=upstream.name, problem=f"it answers {said.status} for {file.filename}, which its index lists")
-        length = said.headers.get("content-length", "")
-        return int(length) if length.isascii() and length.isdigit() and "content-encoding" not in said.headers else None
+        return said.length
 
     async def _start(  # noqa: PLR0917 - what is wanted, and what is there
         self, upstream: Upstream, name: Name, file: File, key: Hashable, files: Sequence[KeptFile], flight: Flight
@@ -220,7 +219,7 @@ class Arrivals:
         problem = ""
         if stream.status != HTTPStatus.OK:
             problem = f"it answers {stream.status} for {file.filename}, which its index lists"
-        elif size is None or (file.size is not None and "size" not in file.filled and file.size != size):
+        elif size is None or (told(file, SIZE) and file.size != size):
             problem = f"it does not say how long {file.filename} is, or not what its index says"
         elif flight.abandoned and size > NEARLY:
             problem = f"nobody waits for {file.filename} any more"

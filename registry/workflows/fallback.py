@@ -1,8 +1,10 @@
 """Names that are not held here: what upstreams say of them, under the policy, and their files. Never a word about a name that is ours."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import wraps
 from http import HTTPStatus
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from attrs import define, frozen
 
@@ -19,6 +21,9 @@ from registry.interfaces import IFetcher, IUpstreamCatalog
 from registry.workflows.arrivals import Arrival, Arrivals, Elsewhere
 from registry.workflows.courses import Asked, Courses
 from registry.workflows.inquiries import RESPITE, Inquiries
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # A file that a lock file names may be newer than what was said of its name: then it is asked again, unless that was just now.
 _JUST_NOW = timedelta(seconds=10)
@@ -53,6 +58,16 @@ class Found:
     lasting: bool
 
 
+def _settled(work: "Callable[Concatenate[Fallback, P], Coroutine[Any, Any, T]]") -> "Callable[Concatenate[Fallback, P], Awaitable[T]]":
+    """What `work` says, of a moment in which nothing was heard (`Courses.settled`)."""
+
+    @wraps(work)
+    async def settled(fallback: "Fallback", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await fallback.courses.settled(lambda: work(fallback, *args, **kwargs))
+
+    return settled
+
+
 @define(kw_only=True, eq=False)
 class Fallback:
     """Asks upstreams for what is not held here: in their order, and the first that has a name is the only one that counts for it."""
@@ -70,6 +85,7 @@ class Fallback:
 
     # --- pages ---
 
+    @_settled
     async def page(
         self, place: Place | None, projects: Sequence[int], name: Name, ours: Page | None, newer_than: datetime | None = None
     ) -> Offer | None:
@@ -78,11 +94,6 @@ class Fallback:
         What an upstream said before `newer_than` will not do, however fresh; where there is nothing else it is "stale".
         Raises `Elsewhere`; `UpstreamUnavailable`, `UpstreamBroken` or `UpstreamRefused` where nothing can be known.
         """
-        return await self.courses.settled(lambda: self._page(place, projects, name, ours, newer_than))
-
-    async def _page(
-        self, place: Place | None, projects: Sequence[int], name: Name, ours: Page | None, newer_than: datetime | None
-    ) -> Offer | None:
         asked = await self.courses.asked(place, projects, name, held=ours is not None)
         try:
             said, now = await self._first(asked, name, newer_than=newer_than, sending=ours is None), self.now()
@@ -133,6 +144,7 @@ class Fallback:
 
     # --- files ---
 
+    @_settled
     async def file(
         self,
         place: Place | None,
@@ -146,21 +158,8 @@ class Fallback:
         """A file of an upstream by its digest (or `BY_NAME`) and name; with `.metadata` behind the name, its core metadata.
 
         Works though nobody has asked for its page here before. `held` tells what those projects hold of a name. `unread`: nobody will read
-        the bytes, which need not come for that. Raises `UnknownFile`,
-        `PolicyRefused`, `Elsewhere` and what `page` raises.
+        the bytes, which need not come for that. Raises `UnknownFile`, `PolicyRefused`, `Elsewhere` and what `page` raises.
         """
-        return await self.courses.settled(lambda: self._file(place, projects, sha256, filename, held, unread=unread))
-
-    async def _file(
-        self,
-        place: Place | None,
-        projects: Sequence[int],
-        sha256: str,
-        filename: str,
-        held: Callable[[Name], Awaitable[Page | None]],
-        *,
-        unread: bool,
-    ) -> Found:
         wanted = filename.removesuffix(METADATA_ENDING)
         candidates = [(name, await self.courses.asked(place, projects, name, held=False)) for name in names_in(wanted)]
         if any(asked.course in {Course.OURS, Course.RESERVED} for _, asked in candidates):
@@ -195,6 +194,7 @@ class Fallback:
             return Found(arrival=arrival, until=until, lasting=licence is not None or not licensed)
         raise UnknownFile(filename=filename)
 
+    @_settled
     async def provenance(  # noqa: PLR0917 - what the address of a provenance object says, and where
         self, place: Place | None, projects: Sequence[int], name: Name, version: str, filename: str, ours: Page | None
     ) -> tuple[bytes, str] | None:
@@ -202,11 +202,6 @@ class Fallback:
 
         Raises `PolicyRefused`, `Elsewhere` and what `page` raises.
         """
-        return await self.courses.settled(lambda: self._provenance(place, projects, name, version, filename, ours))
-
-    async def _provenance(  # noqa: PLR0917 - as above
-        self, place: Place | None, projects: Sequence[int], name: Name, version: str, filename: str, ours: Page | None
-    ) -> tuple[bytes, str] | None:
         asked = await self.courses.asked(place, projects, name, held=ours is not None)
         said = await self._first(asked, name)
         if said is None:

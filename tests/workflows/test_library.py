@@ -22,7 +22,6 @@ from registry.testing import (
     OPERATOR,
     HeldThreads,
     MemoryBlobs,
-    MemoryOpenBlob,
     MemoryPackages,
     MemoryRegistry,
     done,
@@ -30,6 +29,7 @@ from registry.testing import (
     wheel,
 )
 from registry.workflows.answers import Held, Rendered
+from registry.workflows.in_hand import Contents
 from registry.workflows.library import Library
 from registry.workflows.memory import ENTRY_BYTES
 from registry.workflows.views import View
@@ -69,7 +69,7 @@ class WatchedBlobs(MemoryBlobs):
 
     opened: int = 0
 
-    async def open(self, sha256: str) -> MemoryOpenBlob:
+    async def open(self, sha256: str) -> Contents:
         """IBlobs."""
         self.opened += 1
         return await super().open(sha256)

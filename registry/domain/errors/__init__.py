@@ -49,9 +49,17 @@ from registry.domain.errors.uploads import (
     NotAccepting,
     VersionClosed,
 )
-from registry.domain.errors.upstream import PolicyRefused, UpstreamBroken, UpstreamRefused, UpstreamUnavailable
+from registry.domain.errors.upstream import (
+    FIRST_UPSTREAM,
+    PolicyRefused,
+    UpstreamBroken,
+    UpstreamRefused,
+    UpstreamUnavailable,
+    upstream_called,
+)
 
 __all__ = [
+    "FIRST_UPSTREAM",
     "AlreadyTaken",
     "BadRequest",
     "BlobMissing",
@@ -106,4 +114,5 @@ __all__ = [
     "VersionClosed",
     "expiry_passed",
     "shown",
+    "upstream_called",
 ]

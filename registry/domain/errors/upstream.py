@@ -4,6 +4,9 @@ from attrs import frozen
 
 from registry.domain.errors.base import RegistryError, shown
 
+# The name of the upstream that `[upstream]` is about.
+FIRST_UPSTREAM = "upstream"
+
 
 @frozen(kw_only=True)
 class PolicyRefused(RegistryError):
@@ -25,7 +28,7 @@ class UpstreamRefused(RegistryError):
     problem: str
 
     def __str__(self) -> str:
-        return f"This registry does not fetch from the {_called(self.source)}: {self.problem}"
+        return f"This registry does not fetch from the {upstream_called(self.source)}: {self.problem}"
 
 
 @frozen(kw_only=True)
@@ -36,7 +39,7 @@ class UpstreamBroken(RegistryError):
     problem: str
 
     def __str__(self) -> str:
-        return f"The {_called(self.source)} gave no usable answer: {self.problem}"
+        return f"The {upstream_called(self.source)} gave no usable answer: {self.problem}"
 
 
 @frozen(kw_only=True)
@@ -48,9 +51,9 @@ class UpstreamUnavailable(RegistryError):
     retry_after: int = 30
 
     def __str__(self) -> str:
-        return f"The {_called(self.source)} is not available: {self.problem}; try again in {self.retry_after} seconds"
+        return f"The {upstream_called(self.source)} is not available: {self.problem}; try again in {self.retry_after} seconds"
 
 
-def _called(source: str) -> str:
-    """An upstream by its name; that of `[upstream]`, which has no other, is the upstream."""
-    return source if source == "upstream" else f"upstream {source}"
+def upstream_called(source: str) -> str:
+    """An upstream in a sentence, behind its article; that of `[upstream]` has no name but that."""
+    return source if source == FIRST_UPSTREAM else f"upstream {source}"

@@ -190,9 +190,9 @@ def _take_file(writing: Writing, file: KeptFile) -> bool:
     digest, size = file.metadata or (None, None)
     key = {"source": file.source, "name": file.name, "filename": file.filename, "sha256": file.sha256}
     same = [upstream_files.c[column] == value for column, value in key.items()]
-    known = writing.connection.execute(select(_FILES.metadata_sha256).where(*same)).first()
+    known = writing.connection.execute(select(_FILES.metadata_sha256, _FILES.told).where(*same)).first()
     facts: dict[str, Any] = {"size": file.size, "used_at": writing.at, "metadata_sha256": digest, "metadata_size": size}
-    told = told_with(writing.connection, file, *same)
+    told = told_with(known, file)
     if known is None:
         insert_row(writing.connection, upstream_files, {**key, **facts, **told, "licence": file.licence, "kept_at": writing.at})
         return True

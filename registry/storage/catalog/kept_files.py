@@ -2,10 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
-
 from registry.domain.upstream import KeptFile
-from registry.storage.catalog.tables import upstream_files
 
 
 def kept_file(row: Any) -> KeptFile:
@@ -25,9 +22,6 @@ def kept_file(row: Any) -> KeptFile:
     )
 
 
-def told_with(connection: Connection, file: KeptFile, *same: ColumnElement[bool]) -> dict[str, Any]:
-    """What a row of this file (`same`), if there is one, is to tell of digests: what it tells already, and what the file does."""
-    if not file.told:
-        return {}
-    known = connection.execute(select(upstream_files.c.told).where(*same)).first()
-    return {"told": {**((known.told if known is not None else None) or {}), **dict(file.told)}}
+def told_with(known: Any, file: KeptFile) -> dict[str, Any]:
+    """What a row of this file is to tell of digests: what it tells already (`known`, None without one), and what the file does."""
+    return {"told": {**((known.told if known is not None else None) or {}), **dict(file.told)}} if file.told else {}

@@ -293,7 +293,7 @@ upstream_pages = Table(
     Column("etag", Text, nullable=False),
     Column("fetched_at", Instant, nullable=False),  # or confirmed
     Column("used_at", Instant, nullable=False),
-    Column("body", LargeBinary, nullable=False),  # the page, as `domain/upstream.py` packs it
+    Column("body", LargeBinary, nullable=False),  # the page, as `domain/upstream/packing.py` makes it
     # A row is as long as its page: without this, each round that looks for what nobody wants any more would read all of them.
     Index(None, "found", "fetched_at", "source"),
 )

@@ -130,7 +130,8 @@ class SqlUpstream:
             if file.licence is not None:
                 facts["licence"] = file.licence
             same = [columns[column] == value for column, value in key.items()]
-            facts |= told_with(writing.connection, file, *same)
+            if file.told:
+                facts |= told_with(writing.connection.execute(select(columns.told).where(*same)).first(), file)
             if not writing.connection.execute(update(upstream_files).where(*same).values(**facts)).rowcount:
                 insert_row(writing.connection, upstream_files, {**key, **facts, "kept_at": writing.at})
 
