@@ -8,9 +8,7 @@ from functools import partial
 from typing import Any
 
 from attrs import Factory, define
-from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.defer import DeferredSemaphore
 
 from registry.domain.ahead import Wanted, likeliest, wanted_next
 from registry.domain.archives.core_metadata import CoreMetadata
@@ -20,11 +18,11 @@ from registry.domain.model import File, Page
 from registry.domain.negotiation import Representation
 from registry.interfaces import IOpenBlob, IThreads
 from registry.workflows.arrivals import Elsewhere
+from registry.workflows.errands import Errands
 from registry.workflows.inquiries import RESPITE
 from registry.workflows.library import Library
 from registry.workflows.views import View
 
-_log = Logger()
 # Of one file: more names than that are asked for when the client does.
 _NAMES = 64
 # At once, for all clients together, so that what they ask themselves has the upstream's ear.
@@ -50,7 +48,7 @@ class Ahead:
     threads: IThreads
     _read: "OrderedDict[Hashable, datetime]" = Factory(OrderedDict)  # when; the oldest first
     _places: DeferredSemaphore = Factory(lambda: DeferredSemaphore(_AT_ONCE))
-    _under_way: "set[Deferred[Any]]" = Factory(set)
+    _errands: Errands = Factory(Errands)
     _over: bool = False
     _respite: datetime | None = None  # an upstream failed, and until then nothing is asked that nobody has asked for
 
@@ -66,29 +64,18 @@ class Ahead:
         self._read.move_to_end(key)
         if len(self._read) > _MOST:
             self._read.popitem(last=False)
-        self._begin(self._follow(view, bytes(metadata.data), base))
+        self._errands.begin("reading ahead", self._follow(view, bytes(metadata.data), base))
 
     def stop(self) -> None:
         """Ask nothing more, and wait for no answer."""
         self._over = True
-        for one in list(self._under_way):
-            one.cancel()
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        running = Deferred.fromCoroutine(work)
-        self._under_way.add(running)
-        running.addBoth(self._end, running)
-
-    def _end(self, result: object, running: "Deferred[Any]") -> None:
-        self._under_way.discard(running)
-        if isinstance(result, Failure) and not result.check(CancelledError):
-            _log.failure("reading ahead failed; nobody is waiting for it", result)
+        self._errands.cancel()
 
     async def _follow(self, view: View, raw: bytes, base: str) -> None:
         with suppress(InvalidArchive):
             for wanted in await self.threads.run(_requirements, raw):
-                if len(self._under_way) < WAITING:
-                    self._begin(self._in_turn(partial(self._ask, view, wanted, base)))
+                if len(self._errands) < WAITING:
+                    self._errands.begin("reading ahead", self._in_turn(partial(self._ask, view, wanted, base)))
 
     def _may_ask(self) -> bool:
         return not self._over and (self._respite is None or self._respite <= self.library.now())
@@ -122,9 +109,9 @@ class Ahead:
         if file is None or not file.sha256 or beyond is None or not beyond.courses.keeps(file.source):
             return
         await self._take(view, file.sha256, file.filename + METADATA_ENDING)
-        if file.size is not None and file.size <= SMALL and len(self._under_way) < WAITING:
+        if file.size is not None and file.size <= SMALL and len(self._errands) < WAITING:
             # After the pages that wait: these are what a resolver asks for first.
-            self._begin(self._in_turn(partial(self._take, view, file.sha256, file.filename)))
+            self._errands.begin("reading ahead", self._in_turn(partial(self._take, view, file.sha256, file.filename)))
 
     async def _take(self, view: View, sha256: str, filename: str) -> None:
         _, blob = await self.library.from_upstream(view, sha256, filename)

@@ -4,7 +4,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from attrs import Factory, define
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -25,6 +25,8 @@ class Errands:
         """Begin `work`; `what` is the subject of the sentence that is logged if it fails."""
 
         def tell(failure: Failure) -> None:
+            if failure.check(CancelledError):
+                return
             if isinstance(failure.value, RegistryError):
                 # Its sentence says all there is to know.
                 _log.error("{what} failed; it will be tried again: {error}", what=what, error=failure.value)
@@ -40,6 +42,14 @@ class Errands:
             self._under_way.add(running)
             running.addBoth(self._over, running)
         return running
+
+    def cancel(self) -> None:
+        """Give up all that is under way: for a stop that waits for none of it."""
+        for running in list(self._under_way):
+            running.cancel()
+
+    def __len__(self) -> int:
+        return len(self._under_way)
 
     async def settled(self) -> None:
         """Return when nothing is under way any more."""

@@ -57,3 +57,14 @@ def test_what_fails_for_a_known_reason_is_a_line_in_the_log(error: Exception, tr
     said = formatEvent(event) or ""
     assert said.startswith("keeping it failed; it will be tried again")
     assert (str(error) in said, "log_failure" in event) == (not traceback, traceback)
+
+
+def test_what_is_given_up_is_over_and_nothing_is_said_of_it() -> None:
+    """A stop that waits for nothing gives up all that is under way; the log has nothing of it, for nothing has failed."""
+    errands = Errands()
+    with capturedLogs() as events:
+        errands.begin("the first", wait_for(Deferred[int]()))
+        errands.begin("the second", wait_for(Deferred[int]()))
+        assert len(errands) == 2
+        errands.cancel()
+    assert (len(errands), list(events)) == (0, [])
