@@ -314,6 +314,9 @@ class RegistryService(Service):
         async def once() -> None:
             try:
                 await work()
+            except RegistryError as error:
+                # Its sentence says all there is to know, as when a round meets the stop.
+                _log.error("{work} failed; it will be tried again: {error}", work=getattr(work, "__name__", work), error=error)
             except Exception:  # noqa: BLE001 - it is tried again; a loop that ends silently would be worse
                 _log.failure("{work} failed; it will be tried again", work=getattr(work, "__name__", work))
 
